@@ -1,0 +1,32 @@
+import type { Command } from 'commander';
+import { addMigrationOptions, type CommonOptions, parseCount } from '../options.ts';
+import type { Runner } from '../run.ts';
+import { reportMigrations, watchMigrations } from '../migration-report.ts';
+
+interface Options extends CommonOptions {
+  readonly to?: string;
+  readonly steps?: number;
+  readonly dryRun?: boolean;
+  readonly singleTransaction?: boolean;
+  readonly outOfOrder?: boolean;
+}
+
+/** `eduschema migrate` */
+export function migrateCommand(program: Command, runner: Runner): void {
+  const command = program
+    .command('migrate')
+    .description('apply the migrations that are pending')
+    .option('--to <version>', 'stop after this version')
+    .option('--steps <count>', 'apply this many', parseCount)
+    .option('-n, --dry-run', 'print the SQL, change nothing')
+    .option('--single-transaction', 'all in one transaction: all are applied, or none')
+    .option('--out-of-order', 'also those older than the newest applied one')
+    .action(
+      runner.database<Options>(async (context) => {
+        const { migrate } = await import('../../migrations/migrate.ts');
+        const result = await migrate(context.database, watchMigrations(context), context.options);
+        return reportMigrations(result, 'applied');
+      }),
+    );
+  addMigrationOptions(command);
+}

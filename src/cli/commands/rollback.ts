@@ -1,0 +1,37 @@
+import type { Command } from 'commander';
+import { addMigrationOptions, type CommonOptions, parseCount } from '../options.ts';
+import { confirm } from '../confirm.ts';
+import type { Runner } from '../run.ts';
+import { reportMigrations, watchMigrations } from '../migration-report.ts';
+
+interface Options extends CommonOptions {
+  readonly to?: string;
+  readonly steps?: number;
+  readonly dryRun?: boolean;
+  readonly singleTransaction?: boolean;
+}
+
+/** `eduschema rollback` */
+export function rollbackCommand(program: Command, runner: Runner): void {
+  const command = program
+    .command('rollback')
+    .description('undo the newest migration, or several')
+    .option('--to <version>', 'undo all above this version, which stays; 0 undoes everything')
+    .option('--steps <count>', 'undo this many (default: 1)', parseCount)
+    .option('-n, --dry-run', 'print the SQL, change nothing')
+    .option('--single-transaction', 'all in one transaction: all are undone, or none')
+    .option('-y, --yes', 'do not ask')
+    .action(
+      runner.database<Options>(async (context) => {
+        const { listRollback, rollback } = await import('../../migrations/migrate.ts');
+        const settings = watchMigrations(context);
+        if (!context.options.dryRun) {
+          const names = await listRollback(context.database, settings, context.options);
+          if (names.length > 0) await confirm(context, `This undoes ${names.join(', ')} in ${context.database.facts.database}, with its data.`);
+        }
+        const result = await rollback(context.database, settings, context.options);
+        return reportMigrations(result, 'undone');
+      }),
+    );
+  addMigrationOptions(command);
+}

@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+import type { StatusResult } from '../../migrations/status.ts';
+import type { Column, Report } from '../../output/report.ts';
+import { addMigrationOptions, type CommonOptions } from '../options.ts';
+import type { Runner } from '../run.ts';
+
+interface Options extends CommonOptions {
+  readonly exitCode?: boolean;
+}
+
+/** `eduschema status` */
+export function statusCommand(program: Command, runner: Runner): void {
+  const command = program
+    .command('status')
+    .description('what is applied and what is pending')
+    .option('--exit-code', 'exit 1 unless every migration is applied as it is')
+    .action(
+      runner.database<Options>(async ({ database, settings, options }) => {
+        const { status } = await import('../../migrations/status.ts');
+        return reportStatus(await status(database, settings.migrations), options.exitCode ?? false);
+      }),
+    );
+  addMigrationOptions(command);
+}
+
+const columns: readonly Column[] = [
+  { key: 'state', title: 'state', show: (state: string, row: { outOfOrder: boolean }) => (row.outOfOrder ? `${state}, out of order` : state), colour: colourOf },
+  { key: 'version', title: 'version' },
+  { key: 'description', title: 'description' },
+  { key: 'appliedAt', title: 'applied at', show: (time: string | null, row: { kind: string }) => (time ? `${time.slice(0, 19).replace('T', ' ')} UTC${row.kind === 'baseline' || row.kind === 'adopted' ? ` (${row.kind})` : ''}` : '') },
+  { key: 'appliedBy', title: 'by' },
+];
+
+function colourOf(state: string) {
+  return state === 'applied' ? ('green' as const) : state === 'pending' ? ('yellow' as const) : ('red' as const);
+}
+
+function reportStatus({ rows, current, counts }: StatusResult, strict: boolean): Report {
+  const { applied, ...rest } = counts;
+  const open = Object.values(rest).some((count) => count > 0);
+  const told = Object.entries(counts).filter(([state, count]) => count > 0 || state === 'applied' || state === 'pending');
+  return {
+    columns,
+    rows,
+    summary: { current: current ?? null, ...counts },
+    message: `${told.map(([state, count]) => `${count} ${state}`).join(', ')}; ${current === undefined ? 'no version is applied' : `the current version is ${current}`}`,
+    failing: strict && open,
+  };
+}

@@ -1,0 +1,65 @@
+import { type Command, InvalidArgumentError } from 'commander';
+
+/** What every command takes. All are undefined unless given. */
+export interface CommonOptions {
+  readonly url?: string;
+  readonly config?: string;
+  readonly dir?: string;
+  readonly journal?: string;
+  readonly schema?: string;
+  readonly role?: string;
+  readonly lockTimeout?: string;
+  readonly statementTimeout?: string;
+  readonly wait?: number;
+  readonly json?: boolean;
+  readonly yes?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+  readonly color?: boolean;
+}
+
+/** The options of every command. */
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('--config <file>', 'configuration to read (default: eduschema.config.ts, .js, .mjs or .json)')
+    .option('--json', 'print one JSON document')
+    .option('-q, --quiet', 'no talk on stderr')
+    .option('-v, --verbose', 'say where settings come from; show notices')
+    .option('--no-color', 'no colours');
+}
+
+/** The options of commands that open a database. */
+export function addDatabaseOptions(command: Command): Command {
+  return addCommonOptions(command)
+    .option('--url <url>', 'database to use (default: DATABASE_URL, PGHOST ..., the configuration, else an embedded server)')
+    .option('--schema <name>', 'schema for what is not qualified')
+    .option('--role <name>', 'role that does the work and owns what is created')
+    .option('--lock-timeout <time>', 'give up waiting for a lock, as in 10s', parseTime)
+    .option('--statement-timeout <time>', 'give up a statement (default: 0, never)', parseTime);
+}
+
+/** The options of commands that read migrations. */
+export function addMigrationOptions(command: Command): Command {
+  return addDatabaseOptions(command)
+    .option('-d, --dir <folder>', 'folder of migrations (default: migrations)')
+    .option('--journal <table>', 'table that records what is applied (default: public.schema_versions)')
+    .option('--wait <seconds>', 'wait for another eduschema at work (default: 60)', parseSeconds);
+}
+
+/** A whole number above 0, for commander. */
+export function parseCount(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a whole number above 0.');
+  return value;
+}
+
+function parseSeconds(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0) throw new InvalidArgumentError('It must be a number of seconds.');
+  return value;
+}
+
+function parseTime(text: string): string {
+  if (!/^\d+(\.\d+)?\s*(us|ms|s|min|h|d)?$/.test(text)) throw new InvalidArgumentError('It must be a time as PostgreSQL takes it: 500ms, 10s, 2min, 0.');
+  return text;
+}

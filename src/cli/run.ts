@@ -1,0 +1,107 @@
+import type { Command } from 'commander';
+import type { Database } from '../db/connect.ts';
+import { EduschemaError } from '../errors.ts';
+import type { Report } from '../output/report.ts';
+import type { CommonOptions } from './options.ts';
+import { createProgress, type Progress } from './progress.ts';
+import { findSettings, type Settings } from './settings.ts';
+import type { World } from './world.ts';
+
+/** What a command's task is given. */
+export interface LocalContext<Options> {
+  readonly options: Options;
+  readonly settings: Settings;
+  readonly progress: Progress;
+  readonly world: World;
+  /** Aborted by the first Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** Warnings of the server, to be shown with the result. */
+  readonly warnings: string[];
+}
+
+export interface DatabaseContext<Options> extends LocalContext<Options> {
+  readonly database: Database;
+}
+
+export type LocalTask<Options> = (context: LocalContext<Options>, ...args: string[]) => Promise<Report>;
+export type DatabaseTask<Options> = (context: DatabaseContext<Options>, ...args: string[]) => Promise<Report>;
+
+/** Wraps tasks as commander's actions. Every command goes through one of the two. */
+export interface Runner {
+  /** For what needs no database. */
+  local<Options extends CommonOptions>(task: LocalTask<Options>): (...args: unknown[]) => Promise<void>;
+  /** Opens the configured database for the task, and closes it. */
+  database<Options extends CommonOptions>(task: DatabaseTask<Options>): (...args: unknown[]) => Promise<void>;
+}
+
+/** Told what a command came to: its exit code. */
+export type OnExit = (code: number) => void;
+
+export function createRunner(world: World, onExit: OnExit): Runner {
+  const local =
+    <Options extends CommonOptions>(task: LocalTask<Options>) =>
+    async (...args: unknown[]) => {
+      const command = args.pop() as Command;
+      args.pop();
+      const options = command.optsWithGlobals() as Options;
+      const code = await runTask(world, options, task, args.filter((arg) => arg !== undefined) as string[]);
+      onExit(code);
+    };
+  return {
+    local,
+    database: <Options extends CommonOptions>(task: DatabaseTask<Options>) =>
+      local<Options>((context, ...args) => withConfiguredDatabase(context, (database) => task({ ...context, database }, ...args))),
+  };
+}
+
+async function runTask<Options extends CommonOptions>(world: World, options: Options, task: LocalTask<Options>, args: string[]): Promise<number> {
+  const { renderJson, renderText } = await import('../output/render-report.ts');
+  const colours = usesColours(world, options, world.stderr);
+  const person = Boolean(world.stderr.isTTY) && !options.json && !world.env.CI;
+  const progress = createProgress({ stderr: world.stderr, person, quiet: Boolean(options.quiet || options.json), colours });
+  const interruption = new AbortController();
+  let interruptedBy: 'SIGINT' | 'SIGTERM' | undefined;
+  const stopListening = world.onInterrupt((signal) => {
+    interruptedBy = signal;
+    progress.work('interrupted: cancelling on the server; once more stops at once');
+    interruption.abort();
+  });
+  try {
+    const settings = await findSettings(world, options);
+    if (options.verbose) for (const origin of settings.origins) progress.say(origin);
+    const warnings: string[] = [];
+    const report = await task({ options, settings, progress, world, signal: interruption.signal, warnings }, ...args);
+    progress.rest();
+    const complete = { ...report, warnings: [...(report.warnings ?? []), ...warnings] };
+    if (!options.json) for (const warning of complete.warnings) progress.say(`warning: ${warning}`);
+    world.stdout.write(options.json ? renderJson(complete) : await renderText(complete, usesColours(world, options, world.stdout)));
+    return report.failing ? 1 : 0;
+  } catch (error) {
+    progress.rest();
+    const shown = interruptedBy && !(error instanceof EduschemaError && error.code === 'interrupted') ? new EduschemaError('interrupted', 'interrupted', { cause: error }) : error;
+    await showError(world, options, shown);
+    if (interruptedBy) return interruptedBy === 'SIGINT' ? 130 : 143;
+    return error instanceof EduschemaError ? 2 : 3;
+  } finally {
+    progress.rest();
+    stopListening();
+  }
+}
+
+async function withConfiguredDatabase<Options extends CommonOptions, T>(context: LocalContext<Options>, use: (database: Database) => Promise<T>): Promise<T> {
+  const { openDatabase } = await import('./open-database.ts');
+  return openDatabase(context, use);
+}
+
+/** Prints an error: as JSON on stdout when that was asked for, else in words on stderr. */
+export async function showError(world: World, options: CommonOptions, error: unknown): Promise<void> {
+  const { renderError, renderErrorJson } = await import('../output/render-error.ts');
+  if (options.json) world.stdout.write(renderErrorJson(error));
+  else world.stderr.write(renderError(error, usesColours(world, options, world.stderr)));
+}
+
+/** https://no-color.org: NO_COLOR counts when it is not empty. */
+function usesColours({ env }: World, options: CommonOptions, output: { isTTY?: boolean | undefined }): boolean {
+  if (options.color === false || options.json || env.NO_COLOR) return false;
+  return Boolean(output.isTTY) || Boolean(env.FORCE_COLOR && env.FORCE_COLOR !== '0');
+}

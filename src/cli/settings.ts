@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { type FoundConfig, loadConfig } from '../config.ts';
+import { checkIdentifier, type QualifiedName } from '../db/identifiers.ts';
+import { EduschemaError } from '../errors.ts';
+import type { MigrationSettings } from '../migrations/settings.ts';
+import type { CommonOptions } from './options.ts';
+import type { World } from './world.ts';
+
+/** All settings of a command, each from a flag, else a variable, else the configuration, else the default. */
+export interface Settings {
+  readonly env: World['env'];
+  readonly found: FoundConfig;
+  readonly migrations: MigrationSettings;
+  /** `name = value (where it came from)`, for --verbose. Holds no URL. */
+  readonly origins: readonly string[];
+}
+
+/** Finds the settings. Variables of `.env` count as variables; one that is set beats the file. */
+export async function findSettings(world: World, options: CommonOptions): Promise<Settings> {
+  const env = await withDotenv(world);
+  const found = await loadConfig(world.cwd, options.config ?? env.EDUSCHEMA_CONFIG);
+  const { config } = found;
+  const origins: string[] = [];
+  const choose = <T>(name: string, flag: T | undefined, variable: string, configured: T | undefined): T | undefined => {
+    const [value, origin] =
+      flag !== undefined ? [flag, 'flag'] : env[variable] !== undefined ? [env[variable] as T, `variable ${variable}`] : [configured, found.path];
+    if (value !== undefined) origins.push(`${name} = ${value} (${origin})`);
+    return value;
+  };
+  const schema = choose('schema', options.schema, 'EDUSCHEMA_SCHEMA', config.schema);
+  const folder = choose('dir', options.dir, 'EDUSCHEMA_DIR', config.directory) ?? 'migrations';
+  const directory = resolve(world.cwd, folder);
+  const journal = choose('journal', options.journal, 'EDUSCHEMA_JOURNAL', undefined);
+  return {
+    env,
+    found,
+    origins,
+    migrations: {
+      directory,
+      shownDirectory: relative(world.cwd, directory) || '.',
+      journal: journal === undefined ? configuredJournal(config.journal, schema) : parseJournal(journal, schema),
+      schema: schema && checkIdentifier(schema, 'the schema'),
+      role: choose('role', options.role, 'EDUSCHEMA_ROLE', config.role),
+      lockTimeout: choose('lock timeout', options.lockTimeout, 'EDUSCHEMA_LOCK_TIMEOUT', config.lockTimeout),
+      statementTimeout: choose('statement timeout', options.statementTimeout, 'EDUSCHEMA_STATEMENT_TIMEOUT', config.statementTimeout),
+      waitSeconds: Number(choose('wait', options.wait, 'EDUSCHEMA_WAIT', config.wait) ?? 60),
+    },
+  };
+}
+
+const defaultJournal = 'schema_versions';
+
+function configuredJournal(journal: { schema?: string; table?: string } | undefined, schema: string | undefined): QualifiedName {
+  return nameJournal(journal?.schema ?? schema ?? 'public', journal?.table ?? defaultJournal);
+}
+
+/** `table` or `schema.table`, each as it is or in double quotes. */
+function parseJournal(text: string, schema: string | undefined): QualifiedName {
+  const parts = [...text.matchAll(/"((?:[^"]|"")+)"|([^."]+)/g)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '');
+  const [first, second, third] = parts;
+  if (first === undefined || third !== undefined) throw new EduschemaError('config-invalid', `${text} is no table's name`, { hint: 'as in --journal schema.table' });
+  return second === undefined ? nameJournal(schema ?? 'public', first) : nameJournal(first, second);
+}
+
+function nameJournal(schema: string, name: string): QualifiedName {
+  checkIdentifier(`${name}_repeatable`, 'the journal of repeatable migrations');
+  return { schema: checkIdentifier(schema, 'the schema of the journal'), name };
+}
+
+async function withDotenv(world: World): Promise<World['env']> {
+  let text: string;
+  try {
+    text = readFileSync(join(world.cwd, '.env'), 'utf8');
+  } catch {
+    return world.env;
+  }
+  const { parse } = await import('dotenv');
+  return { ...parse(text), ...world.env };
+}

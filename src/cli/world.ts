@@ -1,0 +1,63 @@
+import { homedir, userInfo } from 'node:os';
+
+/** All that a command line sees of the machine, so that tests can give it another one. */
+export interface World {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly homeFolder: string;
+  readonly userName: string;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Asks a question and returns what was typed; undefined when nobody is there to answer. */
+  readonly ask: ((question: string) => Promise<string>) | undefined;
+  /** Calls `handler` for each Ctrl-C or termination; returns what ends that. */
+  onInterrupt(handler: (signal: 'SIGINT' | 'SIGTERM') => void): () => void;
+}
+
+export interface Output {
+  write(text: string): unknown;
+  readonly isTTY?: boolean | undefined;
+}
+
+/** The world of this process. */
+export function processWorld(): World {
+  const interactive = Boolean(process.stdin.isTTY && process.stderr.isTTY);
+  return {
+    env: process.env,
+    cwd: process.cwd(),
+    homeFolder: homedir(),
+    userName: userName(),
+    stdout: process.stdout,
+    stderr: process.stderr,
+    ask: interactive ? ask : undefined,
+    onInterrupt(handler) {
+      let count = 0;
+      const on = (signal: NodeJS.Signals) => {
+        // The second one means now.
+        if (++count > 1) process.exit(signal === 'SIGINT' ? 130 : 143);
+        handler(signal as 'SIGINT' | 'SIGTERM');
+      };
+      process.on('SIGINT', on).on('SIGTERM', on);
+      return () => process.off('SIGINT', on).off('SIGTERM', on);
+    },
+  };
+}
+
+/** In a container the user may have no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return process.env.USER ?? 'postgres';
+  }
+}
+
+async function ask(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline/promises');
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await terminal.question(question);
+  } finally {
+    terminal.close();
+  }
+}

@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Sql } from 'postgres';
+import { EduschemaError } from '../errors.ts';
+
+/** The two numbers of an advisory lock, as pg_locks shows them. */
+export interface LockKey {
+  readonly classId: number;
+  readonly objectId: number;
+}
+
+/** Who holds a lock, as far as the server lets us see. */
+export interface LockHolder {
+  readonly pid: number;
+  readonly user: string | null;
+  readonly application: string | null;
+  readonly host: string | null;
+  /** ISO 8601 in UTC. */
+  readonly since: string | null;
+}
+
+export interface LockWait {
+  /** Seconds to wait for the holder before giving up. */
+  readonly waitSeconds: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Told once for each new holder. */
+  readonly onWait?: (holder: LockHolder) => void;
+}
+
+/** "edus": the class of eduschema's advisory locks. */
+const lockClass = 0x65647573;
+
+/** The key of the lock for `what`. Advisory locks belong to a database, so its name is no part of it. */
+export function lockKeyOf(what: string): LockKey {
+  return { classId: lockClass, objectId: createHash('sha256').update(what).digest().readInt32BE(0) };
+}
+
+/**
+ * Holds the lock in the session of `sql` while `use` runs. Others poll for it outside any transaction: a session
+ * that waits inside the server has a snapshot, for which CREATE INDEX CONCURRENTLY of the holder would wait.
+ * `alsoFree` must be free as well: a killed runner's statement can outlive its lock.
+ * Throws `lock-held`, naming the holder, when it does not come free in time.
+ */
+export async function withAdvisoryLock<T>(sql: Sql, key: LockKey, alsoFree: LockKey, wait: LockWait, use: () => Promise<T>): Promise<T> {
+  await acquire(sql, key, alsoFree, wait);
+  try {
+    return await use();
+  } finally {
+    // The session may be gone, and the lock with it.
+    await sql`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`.catch(() => {});
+  }
+}
+
+const pollSeconds = 0.05;
+
+async function acquire(sql: Sql, key: LockKey, alsoFree: LockKey, wait: LockWait): Promise<void> {
+  const deadline = performance.now() + wait.waitSeconds * 1000;
+  let told: number | undefined;
+  for (let attempt = 0; ; attempt++) {
+    const [{ locked } = { locked: false }] = await sql<[{ locked: boolean }]>`SELECT pg_try_advisory_lock(${key.classId}, ${key.objectId}) AS locked`;
+    const holder = await findHolder(sql, locked ? alsoFree : key);
+    if (locked && !holder) return;
+    if (locked) await sql`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`;
+    if (holder && holder.pid !== told) {
+      told = holder.pid;
+      wait.onWait?.(holder);
+    }
+    wait.signal?.throwIfAborted();
+    if (performance.now() >= deadline) throw lockHeld(holder, wait.waitSeconds);
+    const pause = Math.min(pollSeconds * 1.3 ** attempt, 0.5) * (0.5 + Math.random());
+    await sleep(pause * 1000, undefined, wait.signal ? { signal: wait.signal } : {});
+  }
+}
+
+/** The session that holds the lock, other than this one. */
+async function findHolder(sql: Sql, key: LockKey): Promise<LockHolder | undefined> {
+  const [holder] = await sql<LockHolder[]>`
+    SELECT l.pid,
+           a.usename AS "user",
+           nullif(a.application_name, '') AS application,
+           coalesce(a.client_hostname, host(a.client_addr)) AS host,
+           to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS since
+    FROM pg_locks l
+    LEFT JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory'
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND l.classid::bigint = ${key.classId} AND l.objid::bigint = ${key.objectId >>> 0} AND l.objsubid = 2
+      AND l.granted AND l.pid <> pg_backend_pid()
+    LIMIT 1
+  `;
+  return holder;
+}
+
+/** `pid 4711 (eduschema migrate, user postgres, host 127.0.0.1, since 2026-11-22T09:30:00Z)`. */
+export function describeHolder({ pid, user, application, host, since }: LockHolder): string {
+  const known = [application, user && `user ${user}`, host && `host ${host}`, since && `since ${since}`].filter(Boolean);
+  return known.length > 0 ? `pid ${pid} (${known.join(', ')})` : `pid ${pid}`;
+}
+
+function lockHeld(holder: LockHolder | undefined, seconds: number): EduschemaError {
+  const who = holder ? describeHolder(holder) : 'another session';
+  return new EduschemaError('lock-held', `another eduschema is at work: ${who}; waited ${seconds} s`, {
+    hint: 'wait until it is done, or wait longer with --wait <seconds>',
+    details: { ...(holder ? { holder } : {}) },
+  });
+}

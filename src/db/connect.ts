@@ -1,0 +1,152 @@
+import postgres, { type Notice, type Sql } from 'postgres';
+import { EduschemaError } from '../errors.ts';
+import { explainConnectError } from './explain-error.ts';
+import { openSocket } from './socket.ts';
+import { type StatementTap, tapStatements } from './statement-tap.ts';
+import type { HostAndPort, SessionAttributes, Target } from './target.ts';
+
+/** The oldest server eduschema works with, as `server_version_num`. */
+const oldestServer = 140000;
+
+/** One connection to the database, and one only: what is set or locked in it stays until it is closed. */
+export interface Session {
+  readonly sql: Sql;
+  readonly tap: StatementTap;
+  readonly facts: ServerFacts;
+}
+
+/** What a server says of itself when a session starts. */
+export interface ServerFacts {
+  /** `server_version_num`: 180004 is 18.4. */
+  readonly versionNumber: number;
+  readonly version: string;
+  readonly inRecovery: boolean;
+  readonly readOnly: boolean;
+  readonly database: string;
+  readonly user: string;
+  readonly pid: number;
+}
+
+/** A database that is open: its first session, and a way to further ones. */
+export interface Database extends Session {
+  readonly target: Target;
+  /** Lends another session and closes it afterwards, whatever happens. */
+  withSession<T>(options: SessionOptions, use: (session: Session) => Promise<T>): Promise<T>;
+}
+
+export interface SessionOptions {
+  /** `application_name`, by which others see the session in pg_stat_activity. */
+  readonly applicationName?: string;
+  /** Asks the server for its array types, which costs a round trip; needed where unknown SQL is given arrays. */
+  readonly fetchTypes?: boolean;
+  readonly onNotice?: (notice: Notice) => void;
+}
+
+/**
+ * Opens the database that `target` names, lends it to `use`, and closes it whatever happens.
+ * Throws an EduschemaError that says what to do when it cannot be reached, or when the server is older than 14.
+ */
+export async function withDatabase<T>(
+  target: Target,
+  options: SessionOptions,
+  use: (database: Database) => Promise<T>,
+): Promise<T> {
+  return withSession(target, options, (session) =>
+    use({
+      ...session,
+      target,
+      withSession: (more, useSession) => withSession(target, { ...options, ...more }, useSession),
+    }),
+  );
+}
+
+async function withSession<T>(target: Target, options: SessionOptions, use: (session: Session) => Promise<T>): Promise<T> {
+  const session = await openSession(target, options);
+  try {
+    return await use(session);
+  } finally {
+    await session.sql.end({ timeout: 1 });
+  }
+}
+
+async function openSession(target: Target, options: SessionOptions): Promise<Session> {
+  let lastError: unknown;
+  for (const address of target.hosts) {
+    try {
+      const session = await openSessionAt(target, address, options);
+      if (fits(session.facts, target.sessionAttributes)) return session;
+      await session.sql.end({ timeout: 1 });
+      lastError = new EduschemaError(
+        'connection-failed',
+        `the server at ${address.host}:${address.port} is not ${target.sessionAttributes}, which target_session_attrs asks for`,
+      );
+    } catch (error) {
+      lastError = error;
+    }
+  }
+  throw lastError;
+}
+
+async function openSessionAt(target: Target, address: HostAndPort, options: SessionOptions): Promise<Session> {
+  let tap: StatementTap | undefined;
+  const sql = postgres({
+    host: address.host.replace(/^[/@].*/, 'localhost'),
+    port: address.port,
+    database: target.database,
+    user: target.user,
+    // A function, because an empty string would make the driver look into process.env.
+    pass: typeof target.password === 'function' ? target.password : () => (target.password as string | undefined) ?? '',
+    ssl: false,
+    socket: async () => {
+      const socket = await openSocket(target, address);
+      tap = tapStatements(socket);
+      return socket;
+    },
+    max: 1,
+    idle_timeout: 0,
+    // The driver recycles connections after 30 to 60 minutes; a session lock would go with them.
+    max_lifetime: null,
+    connect_timeout: target.connectTimeout,
+    fetch_types: options.fetchTypes ?? false,
+    onnotice: options.onNotice ?? (() => {}),
+    connection: { application_name: options.applicationName ?? 'eduschema', ...target.parameters },
+  } as postgres.Options<Record<string, never>>);
+  try {
+    const facts = await findServerFacts(sql);
+    if (facts.versionNumber < oldestServer) {
+      throw new EduschemaError('server-unsupported', `the server is PostgreSQL ${facts.version}; eduschema needs 14 or newer`);
+    }
+    return { sql, tap: tap as StatementTap, facts };
+  } catch (error) {
+    await sql.end({ timeout: 0 });
+    throw explainConnectError(error, target, address);
+  }
+}
+
+async function findServerFacts(sql: Sql): Promise<ServerFacts> {
+  const [facts] = await sql<[ServerFacts]>`
+    SELECT current_setting('server_version_num')::int AS "versionNumber",
+           current_setting('server_version') AS "version",
+           pg_is_in_recovery() AS "inRecovery",
+           current_setting('transaction_read_only')::bool AS "readOnly",
+           current_database() AS "database",
+           current_user AS "user",
+           pg_backend_pid() AS "pid"
+  `.simple();
+  return facts;
+}
+
+function fits(facts: ServerFacts, attributes: SessionAttributes): boolean {
+  switch (attributes) {
+    case 'read-write':
+      return !facts.readOnly && !facts.inRecovery;
+    case 'read-only':
+      return facts.readOnly || facts.inRecovery;
+    case 'primary':
+      return !facts.inRecovery;
+    case 'standby':
+      return facts.inRecovery;
+    default:
+      return true;
+  }
+}

@@ -1,0 +1,40 @@
+import { once } from 'node:events';
+import type { Session } from './connect.ts';
+
+/** Characters of one CopyData message. */
+const sliceLength = 64 * 1024;
+
+/**
+ * Runs `COPY ... FROM stdin` with the data that stands in `text` from `start` to `end`.
+ * Throws the server's error, whether it refuses the statement or the data.
+ */
+export async function copyFromText(session: Session, statement: string, text: string, start: number, end: number): Promise<void> {
+  session.tap.reset();
+  const stream = await session.sql.unsafe(statement).writable();
+  // The driver forgets an error that comes after the end of the data; the tap does not.
+  const answered = session.tap.nextAnswer();
+  // Its errors come with the answer; unheard, the event would end the process.
+  stream.on('error', () => {});
+  for (let at = start; at < end && stream.writable; at += sliceLength) {
+    const more = stream.write(text.slice(at, Math.min(at + sliceLength, end)));
+    if (!more) await Promise.race([once(stream, 'drain').catch(() => {}), answered]);
+  }
+  if (stream.writable) stream.end();
+  const { error } = await answered;
+  if (error) throw serverErrorOf(error);
+}
+
+function serverErrorOf(fields: ReadonlyMap<string, string>): Error {
+  const error = new Error(fields.get('M') ?? 'COPY failed');
+  error.name = 'PostgresError';
+  return Object.assign(error, {
+    severity: fields.get('V') ?? 'ERROR',
+    code: fields.get('C') ?? '',
+    detail: fields.get('D'),
+    hint: fields.get('H'),
+    where: fields.get('W'),
+    table_name: fields.get('t'),
+    column_name: fields.get('c'),
+    constraint_name: fields.get('n'),
+  });
+}

@@ -1,0 +1,35 @@
+import { EduschemaError } from '../errors.ts';
+
+/** A table (or another object in a schema) by its name. */
+export interface QualifiedName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** PostgreSQL cuts longer identifiers, in bytes, without an error. */
+const longestIdentifier = 63;
+
+/** The identifier as SQL text, always quoted. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** The qualified name as SQL text. */
+export function quoteName({ schema, name }: QualifiedName): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
+}
+
+/** The value as an SQL string literal, whatever standard_conforming_strings says. */
+export function quoteLiteral(value: string): string {
+  const quoted = `'${value.replaceAll("'", "''")}'`;
+  return quoted.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted;
+}
+
+/** Throws when PostgreSQL would cut the identifier. */
+export function checkIdentifier(name: string, what: string): string {
+  if (name === '') throw new EduschemaError('config-invalid', `${what} is empty`);
+  if (name.includes('\0')) throw new EduschemaError('config-invalid', `${what} contains a zero byte`);
+  const bytes = Buffer.byteLength(name);
+  if (bytes <= longestIdentifier) return name;
+  throw new EduschemaError('config-invalid', `${what} ${name} has ${bytes} bytes; PostgreSQL allows ${longestIdentifier}`);
+}

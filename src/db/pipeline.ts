@@ -1,0 +1,40 @@
+import type { Session } from './connect.ts';
+
+/** How a message failed, and how many of its statements had been completed by then. */
+export interface MessageFailure {
+  readonly index: number;
+  readonly completed: number;
+  readonly error: unknown;
+}
+
+/** Messages on their way at most: enough to hide the round trips, little enough to bound memory. */
+const window = 8;
+
+/**
+ * Sends messages of SQL one after the other without waiting for each answer, and resolves when all are answered:
+ * with the first failure, after which nothing more is sent. What was on its way by then was answered too: inside a
+ * transaction block the server refuses it (25P02). Rows that statements return are discarded as they arrive.
+ */
+export async function sendPipelined(session: Session, messages: Iterable<string>): Promise<MessageFailure | undefined> {
+  session.tap.reset();
+  const underWay: Promise<void>[] = [];
+  let failure: MessageFailure | undefined;
+  let index = 0;
+  for (const message of messages) {
+    const at = index++;
+    const answered = session.sql
+      .unsafe(message)
+      .forEach(() => {})
+      .then(
+        () => {},
+        (error: unknown) => {
+          failure ??= { index: at, completed: session.tap.answers[at]?.completed ?? 0, error };
+        },
+      );
+    underWay.push(answered);
+    if (underWay.length >= window) await underWay.shift();
+    if (failure) break;
+  }
+  await Promise.all(underWay);
+  return failure;
+}

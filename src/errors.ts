@@ -1,0 +1,60 @@
+/**
+ * The one error of eduschema. `code` is stable and appears in JSON; `message` says what happened to which
+ * thing; `hint` says what to type or change; `details` are further facts for JSON (file, line, SQLSTATE ...);
+ * `excerpt` is text to show between message and hint, line by line.
+ * Anything else that is thrown is a bug in eduschema.
+ */
+export class EduschemaError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+  readonly excerpt: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'EduschemaError';
+    this.code = code;
+    this.hint = options.hint;
+    this.details = options.details;
+    this.excerpt = options.excerpt;
+  }
+}
+
+/** What an EduschemaError can carry beside its code and message. */
+export interface ErrorOptions {
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+  readonly excerpt?: string | undefined;
+}
+
+/** Every code that `--json` can print under `error.code`. A code is never renamed. */
+export type ErrorCode =
+  | 'usage'
+  | 'config-invalid'
+  | 'confirmation-needed'
+  | 'interrupted'
+  | 'target-invalid'
+  | 'connection-failed'
+  | 'authentication-failed'
+  | 'database-missing'
+  | 'permission-denied'
+  | 'server-unsupported'
+  | 'server-read-only'
+  | 'database-error'
+  | 'embedded-unavailable'
+  | 'embedded-failed'
+  | 'lock-held'
+  | 'folder-missing'
+  | 'file-unreadable'
+  | 'file-exists'
+  | 'version-invalid'
+  | 'version-duplicate'
+  | 'version-unknown'
+  | 'version-out-of-order'
+  | 'migration-invalid'
+  | 'migration-edited'
+  | 'migration-missing'
+  | 'migration-irreversible'
+  | 'migration-failed'
+  | 'journal-invalid';

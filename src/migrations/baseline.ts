@@ -1,0 +1,46 @@
+import type { Database } from '../db/connect.ts';
+import { toolVersion } from '../tool-version.ts';
+import { forbidReadOnly, prepareJournal, withJournalLock } from './execute.ts';
+import { type MigrationFile, readFolder } from './folder.ts';
+import { journalStatements, readJournal, recordStatement } from './journal.ts';
+import type { MigrationSettings } from './settings.ts';
+import { compareState, forbidEdited, requireVersion } from './state.ts';
+import { compareVersions } from './version.ts';
+
+export interface BaselineResult {
+  readonly recorded: readonly { readonly version: string; readonly description: string; readonly file: string }[];
+  readonly current: string | undefined;
+  /** With `dryRun`: the SQL. */
+  readonly script: string | undefined;
+}
+
+/**
+ * Records `version` and every older one as applied, without running them: for a database that has their schema
+ * already. What is recorded stays as it is.
+ */
+export async function baseline(database: Database, settings: MigrationSettings, version: string, options: { readonly dryRun?: boolean | undefined } = {}): Promise<BaselineResult> {
+  forbidReadOnly(database);
+  const folder = readFolder(settings.directory, settings.shownDirectory);
+  return withJournalLock(database, settings, async () => {
+    const journal = await readJournal(database.sql, settings.journal);
+    const state = compareState(folder, journal);
+    requireVersion(state, version);
+    forbidEdited(state);
+    const files = state.entries.flatMap(({ row, file }) => (!row && file && compareVersions(file.version, version) <= 0 ? [file] : []));
+    const statements = files.map((file) => recordStatement(journal.name, { ...file, kind: 'baseline' }, { checksum: file.checksum, toolVersion, durationMs: 'NULL' }));
+    const current = files.length > 0 ? newest(files, state.current) : state.current;
+    const recorded = files.map(({ version, description, file }) => ({ version, description, file }));
+    if (options.dryRun) {
+      const script = ['BEGIN', ...journalStatements(journal, { repeatable: false }), ...statements, 'COMMIT'].map((statement) => `${statement};\n`).join('');
+      return { recorded: [], current: state.current, script };
+    }
+    await prepareJournal(database, journal, { state, steps: [] }, settings);
+    if (statements.length > 0) await database.sql.unsafe(statements.join(';\n'));
+    return { recorded, current, script: undefined };
+  });
+}
+
+function newest(files: readonly MigrationFile[], current: string | undefined): string | undefined {
+  const versions = files.map(({ version }) => version);
+  return [...versions, ...(current === undefined ? [] : [current])].sort(compareVersions).at(-1);
+}

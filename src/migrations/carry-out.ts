@@ -1,0 +1,49 @@
+import type { Database } from '../db/connect.ts';
+import { executePlan, forbidReadOnly, type MigrationDone, prepareJournal, withJournalLock } from './execute.ts';
+import { type MigrationFolder, readFolder } from './folder.ts';
+import { type Journal, readJournal } from './journal.ts';
+import { currentAfter, type MigrationPlan } from './plan.ts';
+import { renderScript } from './script.ts';
+import type { MigrationSettings } from './settings.ts';
+
+/** What `migrate` and `rollback` did. */
+export interface MigrateResult {
+  readonly done: readonly MigrationDone[];
+  /** The newest applied version before and after. */
+  readonly previous: string | undefined;
+  readonly current: string | undefined;
+  /** With `dryRun`: the SQL that would have run, as psql takes it. */
+  readonly script: string | undefined;
+}
+
+export interface CarryOutOptions {
+  readonly dryRun?: boolean | undefined;
+  readonly singleTransaction?: boolean | undefined;
+  /** The command to run again after a failure. */
+  readonly command: string;
+}
+
+/** Decides what is to be done, from the files and what is recorded. */
+export type Planner = (folder: MigrationFolder, journal: Journal) => Promise<MigrationPlan>;
+
+/**
+ * Asks, plans and runs. Planned twice: first without the lock, since mostly there is nothing to do; then again
+ * under it, when another runner may have been faster.
+ */
+export async function carryOut(database: Database, settings: MigrationSettings, planner: Planner, options: CarryOutOptions): Promise<MigrateResult> {
+  forbidReadOnly(database);
+  const folder = readFolder(settings.directory, settings.shownDirectory);
+  const journal = await readJournal(database.sql, settings.journal);
+  const plan = await planner(folder, journal);
+  const unchanged = { done: [], previous: plan.state.current, current: plan.state.current, script: undefined };
+  if (options.dryRun) return { ...unchanged, script: renderScript(plan, journal, settings, options) };
+  if (plan.steps.length === 0 && journal.shape !== 'guide') return unchanged;
+
+  return withJournalLock(database, settings, async () => {
+    const journal = await readJournal(database.sql, settings.journal);
+    const plan = await planner(folder, journal);
+    await prepareJournal(database, journal, plan, settings);
+    const done = plan.steps.length === 0 ? [] : await executePlan(database, plan, settings, options);
+    return { done, previous: plan.state.current, current: currentAfter(plan.state, plan.steps), script: undefined };
+  });
+}

@@ -1,0 +1,173 @@
+import { lockKeyOf, withAdvisoryLock } from '../db/advisory-lock.ts';
+import type { Database, Session } from '../db/connect.ts';
+import { quoteName } from '../db/identifiers.ts';
+import { EduschemaError } from '../errors.ts';
+import { toolVersion } from '../tool-version.ts';
+import { adoptStatement, forgetRepeatableStatement, forgetStatement, type Journal, journalStatements, recordRepeatableStatement, recordStatement } from './journal.ts';
+import { currentAfter, type MigrationPlan } from './plan.ts';
+import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
+import { type Run, type RunSettings, runMigration, runTogether } from './run.ts';
+import { defaultLockTimeout, defaultWaitSeconds, type MigrationSettings } from './settings.ts';
+
+/** One migration that was applied or undone. */
+export interface MigrationDone {
+  readonly name: string;
+  readonly version: string | null;
+  readonly description: string;
+  readonly file: string;
+  /** As seen from here, waiting included. */
+  readonly durationMs: number;
+}
+
+/** Lets one runner of a journal work at a time; `use` runs when it is this one's turn. */
+export function withJournalLock<T>(database: Database, settings: MigrationSettings, use: () => Promise<T>): Promise<T> {
+  const key = lockKeyOf(`runner of ${quoteName(settings.journal)}`);
+  const wait = {
+    waitSeconds: settings.waitSeconds ?? defaultWaitSeconds,
+    signal: settings.signal,
+    onWait: (holder: Parameters<NonNullable<Parameters<typeof withAdvisoryLock>[3]['onWait']>>[0]) => settings.onProgress?.({ type: 'waiting', holder }),
+  };
+  return withAdvisoryLock(database.sql, key, guardKey(settings), wait, use);
+}
+
+const guardKey = (settings: MigrationSettings) => lockKeyOf(`worker of ${quoteName(settings.journal)}`);
+
+/** Throws where nothing can be changed. */
+export function forbidReadOnly({ facts, target }: Database): void {
+  if (facts.inRecovery) throw new EduschemaError('server-read-only', `${target.origin} leads to a server in recovery, which takes no changes`, { hint: 'connect to the primary' });
+  if (facts.readOnly) throw new EduschemaError('server-read-only', `transactions of ${facts.user} are read-only here (default_transaction_read_only)`, { hint: 'use another role, or change the setting' });
+}
+
+/** Makes the journal complete where it is not, and gives adopted rows their checksums. */
+export async function prepareJournal(session: Session, journal: Journal, plan: MigrationPlan, settings: MigrationSettings): Promise<void> {
+  const repeatable = plan.steps.some(({ unit }) => unit.type === 'repeatable');
+  const adopted = plan.state.entries.flatMap(({ row, file }) => (row && file && row.checksum === null ? [adoptStatement(journal.name, row.version, file.checksum)] : []));
+  const statements = [...journalStatements(journal, { repeatable }), ...adopted];
+  if (statements.length === 0) return;
+  const role = settings.role ? `SET LOCAL ROLE "${settings.role.replaceAll('"', '""')}"; ` : '';
+  await session.sql.unsafe(`BEGIN; ${role}${statements.join(';\n')}; COMMIT`).catch(async (error) => {
+    await session.sql.unsafe('ROLLBACK');
+    throw error;
+  });
+}
+
+export interface ExecuteOptions {
+  readonly singleTransaction?: boolean | undefined;
+  /** The command to run again after a failure. */
+  readonly command: string;
+}
+
+/** Runs the steps of a plan in a session of their own, each recorded with what it did, and says what was done. */
+export async function executePlan(database: Database, plan: MigrationPlan, settings: MigrationSettings, options: ExecuteOptions): Promise<MigrationDone[]> {
+  const { steps } = plan;
+  const done: MigrationDone[] = [];
+  const session = {
+    applicationName: 'eduschema migration',
+    fetchTypes: steps.some(({ kind }) => kind === 'module'),
+    onNotice: (notice: { severity?: string; message?: string }) => settings.onProgress?.({ type: 'notice', severity: notice.severity ?? '', message: notice.message ?? '' }),
+  };
+  await database.withSession(session, async (worker) => {
+    const stop = cancelOnAbort(database, worker, settings.signal);
+    let started = performance.now();
+    const begin = (index: number) => {
+      settings.signal?.throwIfAborted();
+      started = performance.now();
+      settings.onProgress?.({ type: 'started', name: nameOfUnit((steps[index] as Prepared).unit), index, total: steps.length });
+    };
+    const finish = (run: Run) => {
+      done.push(describeDone(run.prepared, performance.now() - started));
+      settings.onProgress?.({ type: 'done', name: nameOfUnit(run.prepared.unit), durationMs: performance.now() - started });
+    };
+    try {
+      if (options.singleTransaction) {
+        begin(0);
+        const runs = steps.map((prepared) => toRun(plan, prepared, 0, settings, options));
+        await runTogether(worker, runs, runSettings(settings), (run) => {
+          finish(run);
+          if (done.length < steps.length) begin(done.length);
+        });
+      } else {
+        for (const [index, prepared] of steps.entries()) {
+          begin(index);
+          const run = toRun(plan, prepared, index, settings, options);
+          await runMigration(worker, run, runSettings(settings));
+          finish(run);
+        }
+      }
+    } catch (error) {
+      throw settings.signal?.aborted ? interrupted(plan, options.singleTransaction ? 0 : done.length, error, options.command) : error;
+    } finally {
+      stop();
+    }
+  });
+  return done;
+}
+
+function runSettings(settings: MigrationSettings): RunSettings {
+  return {
+    lockTimeout: settings.lockTimeout ?? defaultLockTimeout,
+    statementTimeout: settings.statementTimeout ?? '0',
+    role: settings.role,
+    schema: settings.schema,
+    guard: guardKey(settings),
+    signal: settings.signal,
+    log: (message) => settings.onProgress?.({ type: 'log', message }),
+  };
+}
+
+/** `done` is how many steps stay when this one fails. */
+function toRun(plan: MigrationPlan, prepared: Prepared, done: number, { journal }: MigrationSettings, { command }: ExecuteOptions): Run {
+  return { prepared, command, outcome: outcomeOf(plan, prepared, done), record: (durationMs) => recordOf(prepared, journal, durationMs) };
+}
+
+/** The SQL that records a step in the journal. */
+export function recordOf({ unit, direction }: Prepared, journal: MigrationSettings['journal'], durationMs: string): string {
+  const recorded = { checksum: unit.file.checksum, toolVersion, durationMs };
+  if (unit.type === 'repeatable') {
+    return direction === 'up' ? recordRepeatableStatement(journal, unit.file.name, recorded) : forgetRepeatableStatement(journal, unit.file.name);
+  }
+  return direction === 'up' ? recordStatement(journal, { ...unit.file, kind: 'migration' }, recorded) : forgetStatement(journal, unit.file.version);
+}
+
+function outcomeOf(plan: MigrationPlan, prepared: Prepared, done: number): string {
+  const current = currentAfter(plan.state, plan.steps.slice(0, done));
+  const what = prepared.unit.type === 'versioned' ? prepared.unit.file.version : prepared.unit.file.name;
+  const now = current === undefined ? 'no version is applied' : `${current} is the current version`;
+  return prepared.direction === 'down' ? `${what} was not rolled back; ${now}` : `nothing of ${what} was applied; ${now}`;
+}
+
+function interrupted(plan: MigrationPlan, done: number, cause: unknown, command: string): EduschemaError {
+  const step = plan.steps[done];
+  const partly = step && !isTransactional(step) ? `${nameOfUnit(step.unit)} runs outside a transaction: what it had carried out stays; ` : '';
+  const current = currentAfter(plan.state, plan.steps.slice(0, done));
+  return new EduschemaError('interrupted', `interrupted: ${done} of ${plan.steps.length} done; ${partly}${current ? `${current} is the current version` : 'no version is applied'}`, {
+    hint: `run ${command} again to go on`,
+    cause,
+  });
+}
+
+function describeDone({ unit }: Prepared, durationMs: number): MigrationDone {
+  const versioned = unit.type === 'versioned';
+  return {
+    name: nameOfUnit(unit),
+    version: versioned ? unit.file.version : null,
+    description: versioned ? unit.file.description : unit.file.name,
+    file: unit.file.file,
+    durationMs: Math.round(durationMs),
+  };
+}
+
+/** Cancels the worker's statement on the server when the signal comes, again and again until it has heard. */
+function cancelOnAbort(database: Database, worker: Session, signal: AbortSignal | undefined): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const cancel = () => {
+    const send = () => void database.sql`SELECT pg_cancel_backend(${worker.facts.pid})`.catch(() => {});
+    send();
+    timer = setInterval(send, 250);
+  };
+  signal?.addEventListener('abort', cancel, { once: true });
+  return () => {
+    clearInterval(timer);
+    signal?.removeEventListener('abort', cancel);
+  };
+}

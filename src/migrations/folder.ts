@@ -1,0 +1,133 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { EduschemaError } from '../errors.ts';
+import { checksumOf, decodeText } from './checksum.ts';
+import { canonicalVersion, compareVersions, longestVersion, parseName } from './version.ts';
+
+/** A migration's file, read and named, not yet parsed. */
+export interface MigrationFile {
+  /** As the file says it: `1.4.0`. */
+  readonly version: string;
+  readonly description: string;
+  readonly kind: 'sql' | 'module';
+  /** Where it is, and how it is called in messages. */
+  readonly path: string;
+  readonly file: string;
+  readonly checksum: string;
+}
+
+/** A file of `repeatable/`: applied again whenever its text changes. */
+export interface RepeatableFile {
+  /** The file name without `.sql`. */
+  readonly name: string;
+  readonly path: string;
+  readonly file: string;
+  readonly checksum: string;
+}
+
+/** All migrations of a folder; the versioned ones in the order of their versions, the repeatable ones by name. */
+export interface MigrationFolder {
+  readonly directory: string;
+  readonly versioned: readonly MigrationFile[];
+  readonly repeatable: readonly RepeatableFile[];
+}
+
+const moduleExtensions = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'];
+const repeatableFolder = 'repeatable';
+
+/**
+ * Reads the folder of migrations. `directory` is the path, `shown` how a user calls it.
+ * Throws for a folder that is missing or has no migration, for a name that cannot be read, two files of one
+ * version, a version longer than 20 characters, a folder named like a migration, and a file that is not UTF-8.
+ */
+export function readFolder(directory: string, shown: string): MigrationFolder {
+  const versioned: MigrationFile[] = [];
+  let repeatable: RepeatableFile[] = [];
+  for (const entry of listEntries(directory, shown)) {
+    const path = join(directory, entry.name);
+    const file = `${shown}/${entry.name}`;
+    if (entry.isDirectory()) {
+      if (entry.name === repeatableFolder) repeatable = readRepeatable(path, file);
+      else if (isMigrationName(entry.name)) throw new EduschemaError('migration-invalid', `${file} is a folder, but is named like a migration`, { hint: 'rename it, or move its files up' });
+    } else if (isMigrationName(entry.name)) {
+      versioned.push(readMigration(entry.name, path, file));
+    }
+  }
+  if (versioned.length === 0 && repeatable.length === 0) {
+    throw new EduschemaError('folder-missing', `there is no migration in ${shown}/`, { hint: 'write the first one: eduschema new <name>' });
+  }
+  versioned.sort((a, b) => compareVersions(a.version, b.version));
+  forbidDuplicates(versioned);
+  return { directory, versioned, repeatable };
+}
+
+function listEntries(directory: string, shown: string) {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT') throw new EduschemaError('folder-missing', `there is no folder ${shown}/`, { hint: 'make one with eduschema init, or name another with --dir', cause });
+    if (code === 'ENOTDIR') throw new EduschemaError('folder-missing', `${shown} is not a folder`, { hint: 'name a folder with --dir', cause });
+    throw new EduschemaError('file-unreadable', `the folder ${shown}/ cannot be read (${code})`, { hint: 'check its permissions', cause });
+  }
+}
+
+/** Names that begin with a dot or an underscore, declarations, and files of other kinds are no migrations. */
+function isMigrationName(name: string): boolean {
+  if (/^[._]/.test(name) || /\.d\.[cm]?ts$/.test(name)) return false;
+  const extension = extname(name).toLowerCase();
+  return extension === '.sql' || moduleExtensions.includes(extension);
+}
+
+function readMigration(name: string, path: string, file: string): MigrationFile {
+  const extension = extname(name);
+  const parsed = parseName(name.slice(0, -extension.length));
+  if (!parsed) {
+    throw new EduschemaError('version-invalid', `the name ${file} has no version`, {
+      hint: 'name it <version>_<description>.sql, as in 1.4.0_search.sql; begin it with _ if it is no migration',
+    });
+  }
+  if (parsed.version.length > longestVersion) {
+    throw new EduschemaError('version-invalid', `the version of ${file} has ${parsed.version.length} characters; ${longestVersion} are allowed`, { hint: 'shorten the version' });
+  }
+  const kind = extension.toLowerCase() === '.sql' ? 'sql' : 'module';
+  return { ...parsed, kind, path, file, checksum: checksumOf(readContent(path, file)) };
+}
+
+function readRepeatable(directory: string, shown: string): RepeatableFile[] {
+  return listEntries(directory, shown)
+    .filter((entry) => entry.isFile() && isMigrationName(entry.name))
+    .map(({ name }) => {
+      const [path, file] = [join(directory, name), `${shown}/${name}`];
+      if (extname(name).toLowerCase() !== '.sql') throw new EduschemaError('migration-invalid', `${file} is not an SQL file`, { hint: 'repeatable migrations are SQL' });
+      return { name: name.slice(0, -4), path, file, checksum: checksumOf(readContent(path, file)) };
+    });
+}
+
+function readContent(path: string, file: string): Buffer {
+  try {
+    const content = readFileSync(path);
+    if (decodeText(content) !== undefined) return content;
+  } catch (cause) {
+    throw new EduschemaError('file-unreadable', `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { hint: 'check its permissions', cause });
+  }
+  throw new EduschemaError('file-unreadable', `${file} is not UTF-8`, { hint: 'save it as UTF-8' });
+}
+
+/** The text of a file that `readFolder` found; throws when it was changed since. */
+export function readText({ path, file, checksum }: { path: string; file: string; checksum: string }): string {
+  const content = readContent(path, file);
+  if (checksumOf(content) !== checksum) {
+    throw new EduschemaError('migration-edited', `${file} was changed while eduschema ran`, { hint: 'run the command again' });
+  }
+  return decodeText(content) as string;
+}
+
+function forbidDuplicates(sorted: readonly MigrationFile[]): void {
+  for (const [index, file] of sorted.entries()) {
+    const next = sorted[index + 1];
+    if (next && canonicalVersion(next.version) === canonicalVersion(file.version)) {
+      throw new EduschemaError('version-duplicate', `${file.file} and ${next.file} have the same version`, { hint: 'give one of them a new version' });
+    }
+  }
+}

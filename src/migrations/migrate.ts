@@ -1,0 +1,43 @@
+import type { Database } from '../db/connect.ts';
+import { carryOut, type MigrateResult } from './carry-out.ts';
+import { readFolder } from './folder.ts';
+import { readJournal } from './journal.ts';
+import { type MigratePlanOptions, planMigrate, planRollback } from './plan.ts';
+import { nameOfUnit } from './prepare.ts';
+import type { Selection } from './select.ts';
+import type { MigrationSettings } from './settings.ts';
+
+export interface MigrateOptions extends MigratePlanOptions {
+  /** Change nothing; return the SQL instead. */
+  readonly dryRun?: boolean | undefined;
+}
+
+/**
+ * Applies what is pending, in the order of versions, then the repeatable migrations whose text changed. Each one
+ * commits together with its row in the journal; a failing one leaves no trace, and the ones before it stay.
+ * Throws an EduschemaError that says what to do; then nothing is half done, except what a migration with
+ * `transaction:false` carried out itself.
+ */
+export async function migrate(database: Database, settings: MigrationSettings, options: MigrateOptions = {}): Promise<MigrateResult> {
+  return carryOut(database, settings, (folder, journal) => planMigrate(folder, journal, options), { ...options, command: 'eduschema migrate' });
+}
+
+export interface RollbackOptions extends Selection {
+  readonly dryRun?: boolean | undefined;
+  readonly singleTransaction?: boolean | undefined;
+}
+
+/**
+ * Undoes the newest migration, or `steps` of them, or all above `to` (`0` is before the first), newest first.
+ * Throws before anything runs when one of them has no way down.
+ */
+export async function rollback(database: Database, settings: MigrationSettings, options: RollbackOptions = {}): Promise<MigrateResult> {
+  return carryOut(database, settings, (folder, journal) => planRollback(folder, journal, options), { ...options, command: 'eduschema rollback' });
+}
+
+/** What `rollback` would undo, newest first, by name: for the question before it. */
+export async function listRollback(database: Database, settings: MigrationSettings, options: Selection): Promise<readonly string[]> {
+  const folder = readFolder(settings.directory, settings.shownDirectory);
+  const plan = await planRollback(folder, await readJournal(database.sql, settings.journal), options);
+  return plan.steps.map(({ unit }) => nameOfUnit(unit));
+}

@@ -1,0 +1,74 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { EduschemaError } from '../errors.ts';
+import { readFolder } from './folder.ts';
+import type { MigrationSettings } from './settings.ts';
+
+export interface NewOptions {
+  /** Write TypeScript instead of SQL. */
+  readonly typescript?: boolean | undefined;
+  /** The time for a timestamp version. */
+  readonly now: Date;
+}
+
+/**
+ * Writes an empty migration and returns how it is called. Its version follows the newest one: after `1.4.0` comes
+ * `1.5.0`; after a timestamp, or in an empty folder, comes the time in UTC, which two branches do not share.
+ */
+export function newMigration(settings: Pick<MigrationSettings, 'directory' | 'shownDirectory'>, name: string, options: NewOptions): { readonly version: string; readonly file: string } {
+  const slug = slugOf(name);
+  mkdirSync(settings.directory, { recursive: true });
+  const version = nextVersion(newestVersion(settings), options.now);
+  const file = `${version}_${slug}.${options.typescript ? 'ts' : 'sql'}`;
+  if (Buffer.byteLength(file) > 255) throw new EduschemaError('version-invalid', `the name ${name} is too long for a file`, { hint: 'shorten it' });
+  writeFileSync(join(settings.directory, file), options.typescript ? moduleTemplate : sqlTemplate, { flag: 'wx' });
+  return { version, file: `${settings.shownDirectory}/${file}` };
+}
+
+function slugOf(name: string): string {
+  const slug = name
+    .normalize('NFC')
+    .trim()
+    .toLowerCase()
+    .replace(/[^\p{Letter}\p{Number}]+/gu, '_')
+    .replace(/^_+|_+$/g, '');
+  if (slug === '') throw new EduschemaError('version-invalid', `the name "${name}" has no letter or digit`, { hint: 'as in: eduschema new add_search' });
+  return slug;
+}
+
+function newestVersion({ directory, shownDirectory }: Pick<MigrationSettings, 'directory' | 'shownDirectory'>): string | undefined {
+  try {
+    return readFolder(directory, shownDirectory).versioned.at(-1)?.version;
+  } catch (error) {
+    if (error instanceof EduschemaError && error.code === 'folder-missing') return undefined;
+    throw error;
+  }
+}
+
+const timestampLength = 14;
+
+/** The version after `newest`: `1.4.0` gives `1.5.0`, `1.4` gives `1.5`, `7` gives `8`; a timestamp gives the time `now`. */
+export function nextVersion(newest: string | undefined, now: Date): string {
+  if (newest === undefined || /^\d{8,}$/.test(newest)) return now.toISOString().replace(/\D/g, '').slice(0, timestampLength);
+  const numbers = newest.split('.');
+  const at = Math.min(1, numbers.length - 1);
+  return numbers.map((number, index) => (index < at ? number : index === at ? String(BigInt(number) + 1n).padStart(number.length, '0') : '0')).join('.');
+}
+
+const sqlTemplate = `-- migrate:up
+
+
+-- migrate:down
+
+`;
+
+const moduleTemplate = `import type { MigrationContext, MigrationSql } from 'eduschema';
+
+export async function up(sql: MigrationSql, context: MigrationContext) {
+  await sql\`SELECT 1\`;
+}
+
+export async function down(sql: MigrationSql, context: MigrationContext) {
+  await sql\`SELECT 1\`;
+}
+`;

@@ -1,0 +1,103 @@
+import { EduschemaError } from '../errors.ts';
+import { findPlace } from '../sql/excerpt.ts';
+import type { MigrationFile, RepeatableFile } from './folder.ts';
+import { readText } from './folder.ts';
+import { loadModule, type MigrationModule } from './module.ts';
+import { parseSections, type Section, type Sections } from './sections.ts';
+
+/** A migration that is read, parsed and known to be runnable in one direction. */
+export type Prepared = PreparedSql | PreparedModule;
+
+export interface PreparedSql {
+  readonly kind: 'sql';
+  readonly unit: Unit;
+  readonly direction: 'up' | 'down';
+  readonly text: string;
+  readonly section: Section;
+}
+
+export interface PreparedModule {
+  readonly kind: 'module';
+  readonly unit: Unit;
+  readonly direction: 'up' | 'down';
+  readonly module: MigrationModule;
+}
+
+/** What is run and recorded as one: a versioned migration, or a repeatable one. */
+export type Unit = { readonly type: 'versioned'; readonly file: MigrationFile } | { readonly type: 'repeatable'; readonly file: RepeatableFile };
+
+/** How a unit is called in messages: `1.4.0_search`, `repeatable monthly_kpi`. */
+export function nameOfUnit(unit: Unit): string {
+  if (unit.type === 'repeatable') return `repeatable ${unit.file.name}`;
+  return `${unit.file.version}_${unit.file.description.replaceAll(' ', '_')}`;
+}
+
+/** Whether the unit runs inside a transaction. */
+export function isTransactional(prepared: Prepared): boolean {
+  return prepared.kind === 'sql' ? prepared.section.transaction : prepared.module.transaction;
+}
+
+/** Reads a versioned migration for its way up. Throws when the file cannot be run. */
+export async function prepareUp(file: MigrationFile): Promise<Prepared> {
+  const unit: Unit = { type: 'versioned', file };
+  if (file.kind === 'module') return { kind: 'module', unit, direction: 'up', module: await loadModule(file) };
+  const text = readText(file);
+  const sections = parseSections(text, file.file);
+  if (sections.requires) throw new EduschemaError('migration-invalid', `${file.file} says requires:, which is for files in repeatable/`);
+  forbidTransactionControl(text, sections.up, file.file);
+  return { kind: 'sql', unit, direction: 'up', text, section: sections.up };
+}
+
+/** Reads a versioned migration for its way down. Throws when it has none. */
+export async function prepareDown(file: MigrationFile): Promise<Prepared> {
+  const unit: Unit = { type: 'versioned', file };
+  if (file.kind === 'module') {
+    const module = await loadModule(file);
+    if (!module.down) throw irreversible(file.file, 'exports no down', 'export a function down from it');
+    return { kind: 'module', unit, direction: 'down', module };
+  }
+  const text = readText(file);
+  const { down } = parseSections(text, file.file);
+  if (!down) throw irreversible(file.file, 'has no statement below -- migrate:down', 'write what undoes it; SELECT 1; if there is nothing to undo');
+  forbidTransactionControl(text, down, file.file);
+  return { kind: 'sql', unit, direction: 'down', text, section: down };
+}
+
+/** A repeatable migration, and the version that it needs. */
+export interface PreparedRepeatable {
+  readonly up: PreparedSql;
+  readonly down: PreparedSql | undefined;
+  readonly requires: string | undefined;
+}
+
+/** Reads a repeatable migration. */
+export function prepareRepeatable(file: RepeatableFile): PreparedRepeatable {
+  const text = readText(file);
+  const sections: Sections = parseSections(text, file.file);
+  const unit: Unit = { type: 'repeatable', file };
+  forbidTransactionControl(text, sections.up, file.file);
+  return {
+    up: { kind: 'sql', unit, direction: 'up', text, section: sections.up },
+    down: sections.down && { kind: 'sql', unit, direction: 'down', text, section: sections.down },
+    requires: sections.requires,
+  };
+}
+
+const transactionControl = /^(begin|start\s+transaction|commit|end|rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction)\b/i;
+
+/** A COMMIT in a file would record half of it: the journal row belongs to the same transaction. */
+function forbidTransactionControl(text: string, section: Section, file: string): void {
+  if (!section.transaction) return;
+  const statement = section.statements.find(({ start }) => transactionControl.test(text.slice(start, start + 40)));
+  if (!statement) return;
+  const { line } = findPlace(text, statement.start);
+  const word = text.slice(statement.start, statement.end).split(/\s/)[0]?.toUpperCase();
+  throw new EduschemaError('migration-invalid', `${word} at line ${line} of ${file}: eduschema runs each file in a transaction of its own`, {
+    hint: 'leave it out, or write -- migrate:up transaction:false',
+    details: { file, line },
+  });
+}
+
+function irreversible(file: string, why: string, hint: string): EduschemaError {
+  return new EduschemaError('migration-irreversible', `${file} ${why}: nothing was rolled back`, { hint, details: { file } });
+}

@@ -1,0 +1,89 @@
+import { EduschemaError } from '../errors.ts';
+import { findPlace } from '../sql/excerpt.ts';
+import { type Statement, splitSql } from '../sql/split.ts';
+
+/** The two halves of an SQL migration, in dbmate's format. */
+export interface Sections {
+  readonly up: Section;
+  /** Undefined when the file has no `-- migrate:down`, or nothing to run below it. */
+  readonly down: Section | undefined;
+  /** From `requires:` behind `migrate:up`, for repeatable migrations. */
+  readonly requires: string | undefined;
+}
+
+export interface Section {
+  readonly statements: readonly Statement[];
+  /** False when the marker says `transaction:false`. */
+  readonly transaction: boolean;
+}
+
+interface Marker {
+  readonly direction: string;
+  readonly options: Readonly<Record<string, string>>;
+  readonly at: number;
+}
+
+const markerPattern = /^--\s*migrate:(?<direction>[^\s:]+)(?<options>(?:\s.*)?)$/;
+
+const isMarker = (commentLine: string) => markerPattern.test(commentLine.trimEnd());
+
+/**
+ * Finds `-- migrate:up` and `-- migrate:down` in a migration's text. A file without markers is all up. A marker is
+ * a comment line of its own; within a string, a function's body or COPY data it is text.
+ * Throws when a marker is doubled, misspelt or out of order, and for psql commands, naming file and line.
+ */
+export function parseSections(text: string, file: string): Sections {
+  const parts = splitSql(text, isMarker);
+  const markers = parts.commentLines
+    .map(({ start, end }) => parseMarker(text.slice(start, end).trimEnd(), start))
+    .filter((marker) => marker !== undefined);
+  const lineOf = (at: number) => findPlace(text, at).line;
+  const invalid = (message: string, at: number, hint?: string) =>
+    new EduschemaError('migration-invalid', `${message} at line ${lineOf(at)} of ${file}`, { hint, details: { file, line: lineOf(at) } });
+
+  const strange = markers.find(({ direction }) => direction !== 'up' && direction !== 'down');
+  if (strange) throw invalid(`"migrate:${strange.direction}" is not known`, strange.at, 'the markers are -- migrate:up and -- migrate:down');
+  const [first, second, third] = markers;
+  if (third) throw invalid(`a third marker "migrate:${third.direction}"`, third.at, 'a file has one -- migrate:up and one -- migrate:down');
+  if (first?.direction === 'down') throw invalid('"migrate:down" before "migrate:up"', first.at, 'put the up section first');
+  if (second?.direction === 'up') throw invalid('a second "migrate:up"', second.at, 'a file has one -- migrate:up and one -- migrate:down');
+  const early = first && parts.statements.find((statement) => statement.start < first.at);
+  if (early) throw invalid('a statement before "migrate:up"', early.start, 'move it below the marker');
+  const command = parts.metaCommands.find(({ start, end }) => !/^\\(un)?restrict\b/.test(text.slice(start, end)));
+  if (command) {
+    const name = text.slice(command.start, command.end).split(/\s/)[0];
+    throw invalid(`the psql command ${name}`, command.start, 'eduschema runs SQL, not psql commands: write it as SQL');
+  }
+  for (const marker of markers) {
+    for (const [name, value] of Object.entries(marker.options)) checkOption(name, value, () => invalid(`"${name}:${value}" is not known`, marker.at, 'known are transaction:false and, in repeatable/, requires:<version>'));
+  }
+
+  const downAt = second?.at ?? text.length;
+  const section = (marker: Marker | undefined, from: number, to: number): Section => ({
+    statements: parts.statements.filter(({ start }) => start >= from && start < to),
+    transaction: marker?.options.transaction !== 'false',
+  });
+  const down = second && section(second, downAt, text.length);
+  return {
+    up: section(first, 0, downAt),
+    down: down && down.statements.length > 0 ? down : undefined,
+    requires: first?.options.requires,
+  };
+}
+
+function parseMarker(line: string, at: number): Marker | undefined {
+  const groups = markerPattern.exec(line)?.groups;
+  if (!groups) return undefined;
+  const options = (groups.options ?? '').trim().split(/\s+/).filter(Boolean);
+  return {
+    direction: groups.direction ?? '',
+    options: Object.fromEntries(options.map((option) => [option.split(':')[0] ?? '', option.split(':').slice(1).join(':')])),
+    at,
+  };
+}
+
+function checkOption(name: string, value: string, problem: () => Error): void {
+  if (name === 'transaction' && (value === 'true' || value === 'false')) return;
+  if (name === 'requires' && /^\d+(\.\d+)*$/.test(value)) return;
+  throw problem();
+}

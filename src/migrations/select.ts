@@ -1,0 +1,58 @@
+import { Umzug } from 'umzug';
+import type { MigrationFile } from './folder.ts';
+import { canonicalVersion, compareVersions } from './version.ts';
+
+/** How far to go. `to` is the version that is current afterwards. */
+export interface Selection {
+  readonly to?: string | undefined;
+  readonly steps?: number | undefined;
+}
+
+/**
+ * The migrations to apply, in order: those of `files` that `applied` does not hold, whatever their place, as far as
+ * `to` or `steps` says. `files` are in the order of their versions.
+ */
+export async function selectPending(
+  files: readonly MigrationFile[],
+  applied: ReadonlySet<string>,
+  { to, steps }: Selection,
+): Promise<MigrationFile[]> {
+  const selected: MigrationFile[] = [];
+  const within = to === undefined ? files : files.filter(({ version }) => compareVersions(version, to) <= 0);
+  const umzug = engine(within, applied, (file) => selected.push(file));
+  await (steps === undefined ? umzug.up() : umzug.up({ step: steps }));
+  return selected;
+}
+
+/** The migrations to undo, newest first: down to `to`, which stays, or `steps` of them, or one. */
+export async function selectApplied(
+  files: readonly MigrationFile[],
+  applied: ReadonlySet<string>,
+  { to, steps }: Selection,
+): Promise<MigrationFile[]> {
+  const selected: MigrationFile[] = [];
+  const above = to === undefined ? files : files.filter(({ version }) => compareVersions(version, to) > 0);
+  const umzug = engine(above, applied, (file) => selected.push(file));
+  await (to === undefined ? umzug.down({ step: steps ?? 1 }) : umzug.down({ to: 0 }));
+  return selected;
+}
+
+/**
+ * umzug orders and selects; each migration then runs in a transaction of its own together with its journal row,
+ * which umzug cannot do: it logs after `up()`, outside of it.
+ */
+function engine(files: readonly MigrationFile[], applied: ReadonlySet<string>, visit: (file: MigrationFile) => void) {
+  return new Umzug({
+    migrations: files.map((file) => ({
+      name: canonicalVersion(file.version),
+      up: async () => visit(file),
+      down: async () => visit(file),
+    })),
+    storage: {
+      executed: async () => [...applied],
+      logMigration: async () => {},
+      unlogMigration: async () => {},
+    },
+    logger: undefined,
+  });
+}

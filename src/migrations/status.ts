@@ -1,0 +1,62 @@
+import type { Database } from '../db/connect.ts';
+import { readFolder } from './folder.ts';
+import { readJournal } from './journal.ts';
+import type { MigrationSettings } from './settings.ts';
+import { compareState, type SchemaState, type StateEntry } from './state.ts';
+
+/** A line of `status`. */
+export interface StatusRow {
+  readonly version: string;
+  readonly description: string;
+  readonly state: StateEntry['state'];
+  readonly outOfOrder: boolean;
+  readonly kind: 'migration' | 'baseline' | 'adopted' | 'repeatable';
+  readonly file: string | null;
+  readonly appliedAt: string | null;
+  readonly durationMs: number | null;
+  readonly appliedBy: string | null;
+}
+
+export interface StatusResult {
+  readonly rows: readonly StatusRow[];
+  readonly current: string | undefined;
+  readonly counts: Readonly<Record<StateEntry['state'], number>>;
+}
+
+/** Compares files and journal. Changes nothing, and creates nothing. */
+export async function status(database: Database, settings: MigrationSettings): Promise<StatusResult> {
+  const folder = readFolder(settings.directory, settings.shownDirectory);
+  const state = compareState(folder, await readJournal(database.sql, settings.journal));
+  const rows = [...state.entries.map(toRow), ...state.repeatable.map(toRepeatableRow)];
+  const count = (wanted: StateEntry['state']) => rows.filter((row) => row.state === wanted).length;
+  const counts = { applied: count('applied'), pending: count('pending'), edited: count('edited'), missing: count('missing') };
+  return { rows, current: state.current, counts };
+}
+
+function toRow({ version, description, state, outOfOrder, file, row }: StateEntry): StatusRow {
+  return {
+    version,
+    description,
+    state,
+    outOfOrder,
+    kind: row?.kind ?? 'migration',
+    file: file?.file ?? null,
+    appliedAt: row?.appliedAt ?? null,
+    durationMs: row?.durationMs ?? null,
+    appliedBy: row?.appliedBy ?? null,
+  };
+}
+
+function toRepeatableRow({ name, state, file, appliedAt }: SchemaState['repeatable'][number]): StatusRow {
+  return {
+    version: 'repeatable',
+    description: name,
+    state,
+    outOfOrder: false,
+    kind: 'repeatable',
+    file: file?.file ?? null,
+    appliedAt: appliedAt ?? null,
+    durationMs: null,
+    appliedBy: null,
+  };
+}

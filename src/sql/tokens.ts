@@ -1,0 +1,67 @@
+/** The end of white space that starts at `at`. */
+export function skipWhitespace(text: string, at: number): number {
+  let end = at;
+  while (end < text.length && text.charCodeAt(end) <= 32) end++;
+  return end;
+}
+
+/** The end of a `--` comment, before its line feed. */
+export function skipLineComment(text: string, at: number): number {
+  const end = text.indexOf('\n', at);
+  if (end < 0) return text.length;
+  return text[end - 1] === '\r' ? end - 1 : end;
+}
+
+const commentEdge = /\/\*|\*\//g;
+
+/** The end of a block comment; they nest in PostgreSQL. */
+export function skipBlockComment(text: string, at: number): number {
+  let depth = 0;
+  commentEdge.lastIndex = at;
+  for (let edge = commentEdge.exec(text); edge; edge = commentEdge.exec(text)) {
+    depth += edge[0] === '/*' ? 1 : -1;
+    if (depth === 0) return commentEdge.lastIndex;
+  }
+  return text.length;
+}
+
+/** The end of a quoted string or identifier. A doubled quote stands for itself; so does `\'` in an `E''` string. */
+export function skipQuoted(text: string, at: number, quote: number, escapes: boolean): number {
+  const mark = String.fromCharCode(quote);
+  if (escapes) return skipEscaped(text, at, quote);
+  let end = text.indexOf(mark, at + 1);
+  while (end >= 0 && text.charCodeAt(end + 1) === quote) end = text.indexOf(mark, end + 2);
+  return end < 0 ? text.length : end + 1;
+}
+
+function skipEscaped(text: string, at: number, quote: number): number {
+  let end = at + 1;
+  while (end < text.length) {
+    const code = text.charCodeAt(end);
+    if (code === 92) end += 2;
+    else if (code !== quote) end++;
+    else if (text.charCodeAt(end + 1) === quote) end += 2;
+    else return end + 1;
+  }
+  return text.length;
+}
+
+const dollarTag = /\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$/y;
+
+/** The end of a dollar-quoted string, or of a lone `$`, as in the parameter `$1`. */
+export function skipDollarQuote(text: string, at: number): number {
+  dollarTag.lastIndex = at;
+  const tag = dollarTag.exec(text)?.[0];
+  if (tag === undefined) return at + 1;
+  const end = text.indexOf(tag, at + tag.length);
+  return end < 0 ? text.length : end + tag.length;
+}
+
+const identifier = /[A-Za-z0-9_$\u0080-\uffff]*/y;
+
+/** The end of an unquoted identifier or keyword; `$` and digits may stand in it. */
+export function skipIdentifier(text: string, at: number): number {
+  identifier.lastIndex = at;
+  identifier.exec(text);
+  return identifier.lastIndex;
+}

@@ -1,0 +1,28 @@
+import type postgres from 'postgres';
+import { migrate } from '../../src/index.ts';
+import { type TestDatabase, withDatabase } from '../helpers/database.ts';
+
+/** A test over the whole education schema, freshly migrated: `test('...', withLibrary(async ({ sql }) => ...))` */
+export function withLibrary(use: (database: TestDatabase) => Promise<void>): () => Promise<void> {
+  return withDatabase(async (database) => {
+    await migrate({ url: database.url, directory: 'migrations' });
+    await use(database);
+  });
+}
+
+/** Adds active materials with these titles, in the first category, and returns their ids in that order. */
+export async function addMaterials(sql: postgres.Sql, ...titles: readonly string[]): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    INSERT INTO materials (title, category_id)
+    SELECT title, (SELECT min(id) FROM categories) FROM unnest(${titles as string[]}::text[]) WITH ORDINALITY t (title, n) ORDER BY n
+    RETURNING id`;
+  return rows.map((row) => row.id);
+}
+
+/** What `use` returns, seen with the rights of `role`. */
+export async function asRole<T>(sql: postgres.Sql, role: string, use: (sql: postgres.TransactionSql) => Promise<T>): Promise<T> {
+  return sql.begin(async (transaction) => {
+    await transaction.unsafe(`SET LOCAL ROLE ${role}`);
+    return use(transaction);
+  }) as Promise<T>;
+}
