@@ -8,6 +8,7 @@ create function grant_education_roles() returns void
 language plpgsql as $$
 declare
   home     name := current_schema();
+  home_oid oid  := (select oid from pg_namespace where nspname = current_schema());
   roles    text := (select string_agg(quote_ident(rolname), ', ') from pg_roles
                      where rolname in ('education_readonly', 'education_app', 'education_admin'));
   readonly boolean := to_regrole('education_readonly') is not null;
@@ -26,7 +27,7 @@ begin
   -- What there is: tables and views, not partitions (reached through their parent) and not the audit log.
   for object in
     select oid::regclass as name, relname from pg_class
-     where relnamespace = home::regnamespace and relkind in ('r', 'p', 'v', 'm') and not relispartition
+     where relnamespace = home_oid and relkind in ('r', 'p', 'v', 'm') and not relispartition
        and pg_has_role(relowner, 'usage') and relname <> 'audit_log'
   loop
     execute format('grant select on %s to %s', object.name, roles);
@@ -39,7 +40,7 @@ begin
   end loop;
   for object in
     select oid::regclass as name from pg_class
-     where relnamespace = home::regnamespace and relkind = 'S' and pg_has_role(relowner, 'usage') and relname <> 'audit_log_id_seq'
+     where relnamespace = home_oid and relkind = 'S' and pg_has_role(relowner, 'usage') and relname <> 'audit_log_id_seq'
   loop
     execute format('grant select on sequence %s to %s', object.name, roles);
     if app then execute format('grant usage on sequence %s to education_app', object.name); end if;
@@ -47,7 +48,7 @@ begin
   end loop;
   for object in
     select oid::regprocedure as name from pg_proc
-     where pronamespace = home::regnamespace and prosecdef and prorettype <> 'trigger'::regtype and pg_has_role(proowner, 'usage')
+     where pronamespace = home_oid and prosecdef and prorettype <> 'trigger'::regtype and pg_has_role(proowner, 'usage')
   loop
     execute format('grant execute on function %s to %s', object.name, roles);
   end loop;
@@ -103,9 +104,8 @@ begin
   select string_agg(w, ', ') into missing
     from unnest(array['education_readonly', 'education_app', 'education_admin']) w where to_regrole(w) is null;
   if missing is not null then
-    raise warning 'roles not created: % (user "%" may not create roles); everything else is in place', missing, current_user
-      using hint = format('Have an administrator run %s Then run: SELECT %I.grant_education_roles();',
-        (select string_agg(format('CREATE ROLE %s NOLOGIN;', w), ' ') from unnest(string_to_array(missing, ', ')) w), current_schema());
+    raise warning 'roles not created: % (user "%" may not create roles); everything else is in place. Later, have an administrator run: % and then run: SELECT %.grant_education_roles();',
+      missing, current_user, (select string_agg(format('CREATE ROLE %s NOLOGIN;', w), ' ') from unnest(string_to_array(missing, ', ')) w), quote_ident(current_schema());
   end if;
 end
 $$;
@@ -116,9 +116,10 @@ drop policy if exists admin_all_materials on materials;
 
 do $$
 declare
-  home   name := current_schema();
-  role   name;
-  object record;
+  home     name := current_schema();
+  home_oid oid  := (select oid from pg_namespace where nspname = current_schema());
+  role     name;
+  object   record;
 begin
   foreach role in array array['education_readonly', 'education_app', 'education_admin'] loop
     for attempt in 1 .. 20 loop
@@ -126,9 +127,9 @@ begin
       begin
         for object in
           select case when relkind = 'S' then 'sequence ' else '' end || oid::regclass as name, relacl as acl, relowner as owner
-            from pg_class where relnamespace = home::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S')
+            from pg_class where relnamespace = home_oid and relkind in ('r', 'p', 'v', 'm', 'S')
           union all
-          select 'function ' || oid::regprocedure, proacl, proowner from pg_proc where pronamespace = home::regnamespace
+          select 'function ' || oid::regprocedure, proacl, proowner from pg_proc where pronamespace = home_oid
         loop
           continue when not pg_has_role(object.owner, 'usage')
                      or not exists (select from aclexplode(object.acl) where grantee = to_regrole(role::text));

@@ -9,29 +9,31 @@
 -- SECURITY DEFINER: whoever may log a download need not be allowed to change materials.
 -- The setting tells the audit trigger, which belongs to the same owner, that nothing but a counter changes.
 create function increment_download_count() returns trigger
-language plpgsql security definer
-set eduschema.counting = 'on' as $$
+language plpgsql security definer as $$
 begin
   perform from materials where id in (select material_id from new_logs) order by id for no key update;
 
+  perform set_config('eduschema.counting', 'on', true);
   update materials m
      set download_count = m.download_count + l.times
     from (select material_id, count(*) as times from new_logs group by material_id) l
    where m.id = l.material_id;
+  perform set_config('eduschema.counting', '', true);
   return null;
 end
 $$;
 
 create function increment_view_count() returns trigger
-language plpgsql security definer
-set eduschema.counting = 'on' as $$
+language plpgsql security definer as $$
 begin
   perform from materials where id in (select material_id from new_logs) order by id for no key update;
 
+  perform set_config('eduschema.counting', 'on', true);
   update materials m
      set view_count = m.view_count + l.times
     from (select material_id, count(*) as times from new_logs group by material_id) l
    where m.id = l.material_id;
+  perform set_config('eduschema.counting', '', true);
   return null;
 end
 $$;

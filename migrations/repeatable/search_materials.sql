@@ -20,8 +20,8 @@ set plan_cache_mode = force_custom_plan as $$
 declare
   needle text    := search_text(query);
   pairs  tsquery := search_query(needle);
-  -- Up to two characters the index answers exactly, unless they are among those that it uses itself.
-  exact  boolean := char_length(needle) <= 2 and needle !~ E'[\n\x02]';
+  -- Up to two characters the index answers exactly, unless they are among those that it uses or replaces itself.
+  exact  boolean := char_length(needle) <= 2 and needle !~ E'[\n\x02 ]';
 begin
   return query
   select m.id, m.title, m.description, c.name, m.download_count, m.view_count, strpos(search_text(m.title), needle) > 0

@@ -23,21 +23,27 @@ export async function migrate(database: Database, settings: MigrationSettings, o
 }
 
 export interface RollbackOptions extends Selection {
+  /** Undo everything. */
+  readonly all?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
   readonly singleTransaction?: boolean | undefined;
 }
 
 /**
- * Undoes the newest migration, or `steps` of them, or all above `to` (`0` is before the first), newest first.
+ * Undoes the newest migration, or `steps` of them, or all above `to`, or all, newest first.
  * Throws before anything runs when one of them has no way down.
  */
 export async function rollback(database: Database, settings: MigrationSettings, options: RollbackOptions = {}): Promise<MigrateResult> {
-  return carryOut(database, settings, (folder, journal) => planRollback(folder, journal, options), { ...options, command: 'eduschema rollback' });
+  return carryOut(database, settings, (folder, journal) => planRollback(folder, journal, selectionOf(options)), { ...options, command: 'eduschema rollback' });
 }
 
 /** What `rollback` would undo, newest first, by name: for the question before it. */
-export async function listRollback(database: Database, settings: MigrationSettings, options: Selection): Promise<readonly string[]> {
+export async function listRollback(database: Database, settings: MigrationSettings, options: RollbackOptions): Promise<readonly string[]> {
   const folder = readFolder(settings.directory, settings.shownDirectory);
-  const plan = await planRollback(folder, await readJournal(database.sql, settings.journal), options);
+  const plan = await planRollback(folder, await readJournal(database.sql, settings.journal), selectionOf(options));
   return plan.steps.map(({ unit }) => nameOfUnit(unit));
+}
+
+function selectionOf({ all, to, steps }: RollbackOptions): Selection {
+  return all ? { to: '0' } : { to, steps };
 }

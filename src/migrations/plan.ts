@@ -44,13 +44,13 @@ export async function planMigrate(folder: MigrationFolder, journal: Journal, opt
  */
 export async function planRollback(folder: MigrationFolder, journal: Journal, selection: Selection): Promise<MigrationPlan> {
   const state = compareState(folder, journal);
-  const to = selection.to === '0' ? '0' : selection.to;
+  const { to } = selection;
   if (to !== undefined && to !== '0' && requireVersion(state, to).state === 'pending') {
     throw new EduschemaError('version-unknown', `version ${to} is not applied`, { hint: `the current version is ${state.current ?? 'none'}` });
   }
   forbidEdited(state);
   forbidMissing(state);
-  const selected = await selectApplied(folder.versioned, state.applied, { ...selection, to });
+  const selected = await selectApplied(folder.versioned, state.applied, selection);
   const steps: Prepared[] = [];
   for (const file of selected) steps.push(await prepareDown(file));
   const gone = new Set(selected.map(({ version }) => canonicalVersion(version)));

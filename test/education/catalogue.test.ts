@@ -39,7 +39,7 @@ test(
     await migrate({ url, directory: 'migrations' });
     const full = await catalogueOf(database);
 
-    await rollback({ url, directory: 'migrations', all: true });
+    await rollback({ url, directory: 'migrations', to: '0' });
     expect(await catalogueOf(database)).toEqual(empty);
     await migrate({ url, directory: 'migrations' });
 
@@ -55,7 +55,7 @@ test(
     await sql`INSERT INTO materials (title) SELECT '자료 ' || i FROM generate_series(1, 10) i`;
     await sql`INSERT INTO download_logs (material_id) SELECT id FROM materials`;
 
-    await rollback({ url, directory: 'migrations', all: true });
+    await rollback({ url, directory: 'migrations', to: '0' });
 
     expect(await sql`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ 'schema_versions'`).toHaveLength(0);
   }),
@@ -65,9 +65,7 @@ test(
   'lives in any schema, whoever calls with whatever search_path',
   withDatabase(async ({ url, sql, connect }) => {
     await sql`CREATE SCHEMA "교육 자료"`;
-    const elsewhere = new URL(url);
-    elsewhere.searchParams.set('options', '-c search_path="교육\\ 자료"');
-    await migrate({ url: elsewhere.href, directory: 'migrations' });
+    await migrate({ url, directory: 'migrations', schema: '교육 자료' });
 
     const stranger = connect({ connection: { search_path: 'pg_catalog' } });
     await stranger`INSERT INTO "교육 자료".materials (title) VALUES ('엑셀 실무')`;

@@ -6,6 +6,7 @@ import { reportMigrations, watchMigrations } from '../migration-report.ts';
 
 interface Options extends CommonOptions {
   readonly to?: string;
+  readonly all?: boolean;
   readonly steps?: number;
   readonly dryRun?: boolean;
   readonly singleTransaction?: boolean;
@@ -16,7 +17,8 @@ export function rollbackCommand(program: Command, runner: Runner): void {
   const command = program
     .command('rollback')
     .description('undo the newest migration, or several')
-    .option('--to <version>', 'undo all above this version, which stays; 0 undoes everything')
+    .option('--to <version>', 'undo all above this version, which stays')
+    .option('--all', 'undo everything')
     .option('--steps <count>', 'undo this many (default: 1)', parseCount)
     .option('-n, --dry-run', 'print the SQL, change nothing')
     .option('--single-transaction', 'all in one transaction: all are undone, or none')

@@ -79,7 +79,7 @@ async function setUp(
   options.onProgress?.(`setting up PostgreSQL ${binaries.version} in ${place.dataFolder} (once)`);
   const folder = { ...place, binaries, database, password: ensurePassword(files) };
   await createDataFolder(folder);
-  if (options.settings?.['fsync'] !== 'off') syncDataFolder(folder);
+  if (options.settings?.fsync !== 'off') syncDataFolder(folder);
 }
 
 async function start(

@@ -1,0 +1,29 @@
+import { join } from 'node:path';
+import { type Database, type SessionOptions, withDatabase } from '../db/connect.ts';
+import { resolveTarget } from '../db/resolve-target.ts';
+import { describeTarget } from '../db/target.ts';
+import type { CommonOptions } from './options.ts';
+import type { LocalContext } from './run.ts';
+
+/** Opens the database that flags, variables and configuration name; without any, the embedded server. */
+export async function openDatabase<T>(context: LocalContext<CommonOptions>, use: (database: Database) => Promise<T>): Promise<T> {
+  const { options, settings, world, progress } = context;
+  const target = resolveTarget({
+    url: options.url,
+    env: settings.env,
+    configUrl: settings.found.config.url,
+    homeFolder: world.homeFolder,
+    userName: world.userName,
+  });
+  const session: SessionOptions = { applicationName: settings.env.PGAPPNAME ?? 'eduschema' };
+  if (target) {
+    if (options.verbose) progress.say(`database = ${describeTarget(target)} (${target.origin})`);
+    return withDatabase(target, session, use);
+  }
+  const { withEmbeddedServer } = await import('../db/embedded/server.ts');
+  return withEmbeddedServer({ folder: join(world.cwd, '.eduschema'), onProgress: (text) => progress.work(text) }, (server) => {
+    progress.rest();
+    progress.say(`using the embedded PostgreSQL ${server.version} in .eduschema/ (no database was named)`);
+    return withDatabase(server.target, session, use);
+  });
+}
