@@ -11,12 +11,12 @@ create table audit_log (
   row_key          text,
   old_values       jsonb,
   new_values       jsonb,
-  user_name        varchar(63) not null default session_user,
-  role_name        varchar(63) default nullif(current_setting('role'), 'none'),
-  app_user         text default nullif(current_setting('app.user_id', true), ''),
-  application_name text default nullif(current_setting('application_name'), ''),
-  client_addr      inet default inet_client_addr(),
-  transaction_id   xid8 not null default pg_current_xact_id(),
+  user_name        varchar(63) not null,
+  role_name        varchar(63),
+  app_user         text,
+  application_name text,
+  client_addr      inet,
+  transaction_id   xid8 not null,
   primary key (id, changed_at),
   constraint audit_log_operation_known check (operation in ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'))
 ) partition by range (changed_at);
@@ -30,34 +30,50 @@ select create_month_partitions('audit_log', 0, 3);
 -- The arguments are the columns of the primary key, one or two.
 create function audit_trigger() returns trigger
 language plpgsql security definer as $$
+declare
+  -- Once a statement: as column defaults they would be asked for each row.
+  caller      name := session_user;
+  taken_role  name := nullif(current_setting('role'), 'none');
+  app_user    text := nullif(current_setting('app.user_id', true), '');
+  application text := nullif(current_setting('application_name'), '');
+  address     inet := inet_client_addr();
+  transaction xid8 := pg_current_xact_id();
+  uninteresting constant text[] := array['view_count', 'download_count', 'updated_at'];
 begin
   if tg_op = 'TRUNCATE' then
-    insert into audit_log (table_name, operation) values (tg_table_name, tg_op);
+    insert into audit_log (table_name, operation, user_name, role_name, app_user, application_name, client_addr, transaction_id)
+    values (tg_table_name, tg_op, caller, taken_role, app_user, application, address, transaction);
 
   elsif tg_op = 'INSERT' then
-    insert into audit_log (table_name, operation, row_key, new_values)
-    select tg_table_name, tg_op, concat_ws(',', j ->> tg_argv[0], j ->> tg_argv[1]), jsonb_strip_nulls(j)
-      from (select to_jsonb(n) as j from new_rows n) n;
+    insert into audit_log (table_name, operation, row_key, new_values,
+                           user_name, role_name, app_user, application_name, client_addr, transaction_id)
+    select tg_table_name, tg_op, concat_ws(',', j ->> tg_argv[0], j ->> tg_argv[1]), j,
+           caller, taken_role, app_user, application, address, transaction
+      from (select jsonb_strip_nulls(to_jsonb(r)) as j from new_rows r offset 0) n;
 
   elsif tg_op = 'DELETE' then
-    insert into audit_log (table_name, operation, row_key, old_values)
-    select tg_table_name, tg_op, concat_ws(',', j ->> tg_argv[0], j ->> tg_argv[1]), jsonb_strip_nulls(j)
-      from (select to_jsonb(o) as j from old_rows o) o;
+    insert into audit_log (table_name, operation, row_key, old_values,
+                           user_name, role_name, app_user, application_name, client_addr, transaction_id)
+    select tg_table_name, tg_op, concat_ws(',', j ->> tg_argv[0], j ->> tg_argv[1]), j,
+           caller, taken_role, app_user, application, address, transaction
+      from (select jsonb_strip_nulls(to_jsonb(r)) as j from old_rows r offset 0) o;
 
   else
     -- Old and new versions meet by key. A row whose key itself changed meets nobody: both its versions are kept whole.
-    insert into audit_log (table_name, operation, row_key, old_values, new_values)
-    select tg_table_name, tg_op, coalesce(n.key, o.key), d.old_values, d.new_values
-      from (select concat_ws(',', j ->> tg_argv[0], j ->> tg_argv[1]) as key, j
-              from (select to_jsonb(r) - array['view_count', 'download_count', 'updated_at'] as j from old_rows r) r) o
-      full join (select concat_ws(',', j ->> tg_argv[0], j ->> tg_argv[1]) as key, j
-              from (select to_jsonb(r) - array['view_count', 'download_count', 'updated_at'] as j from new_rows r) r) n
+    insert into audit_log (table_name, operation, row_key, old_values, new_values,
+                           user_name, role_name, app_user, application_name, client_addr, transaction_id)
+    select tg_table_name, tg_op, coalesce(n.key, o.key), d.old_values, d.new_values,
+           caller, taken_role, app_user, application, address, transaction
+      from (select j, concat_ws(',', j ->> tg_argv[0], j ->> tg_argv[1]) as key
+              from (select to_jsonb(r) - uninteresting as j from old_rows r offset 0) r) o
+      full join (select j, concat_ws(',', j ->> tg_argv[0], j ->> tg_argv[1]) as key
+              from (select to_jsonb(r) - uninteresting as j from new_rows r offset 0) r) n
         on n.key = o.key
      cross join lateral (
-           select jsonb_object_agg(k, o.j -> k) filter (where o.j is not null) as old_values,
-                  jsonb_object_agg(k, n.j -> k) filter (where n.j is not null) as new_values
-             from jsonb_object_keys(coalesce(n.j, o.j)) k
-            where n.j -> k is distinct from o.j -> k) d
+           select case when o.j is not null then jsonb_object_agg(k, o.j -> k) end as old_values,
+                  case when n.j is not null then jsonb_object_agg(k, v) end as new_values
+             from jsonb_each(coalesce(n.j, o.j)) e (k, v)
+            where n.j is null or o.j is null or v is distinct from o.j -> k) d
      where n.j is distinct from o.j;
   end if;
   return null;
@@ -66,12 +82,11 @@ $$;
 select pin_search_path('audit_trigger()');
 revoke execute on function audit_trigger() from public;
 
--- True inside the counter triggers, which run as the owner. Others may set the setting, but not be the owner: hiding a
--- change from the audit takes the right to drop the trigger anyway.
-create function only_counting(audited regclass) returns boolean
+-- The counter triggers say so in a setting, and run as the owner. Others may set the setting, but are not the owner:
+-- hiding a change from the audit takes the right to drop the trigger anyway.
+create function acts_as_owner(audited regclass) returns boolean
 language sql stable
-return current_setting('eduschema.counting', true) = 'on'
-   and current_user = (select pg_get_userbyid(relowner) from pg_class where oid = audited);
+return current_user = (select pg_get_userbyid(relowner) from pg_class where oid = audited);
 
 -- Four triggers a table: a transition table belongs to one event.
 do $$
@@ -81,7 +96,7 @@ begin
   for audited in
     select * from (values ('categories', 'id', ''), ('users', 'id', ''), ('tags', 'id', ''), ('permissions', 'id', ''),
                           ('material_tags', 'material_id, tag_id', ''), ('user_permissions', 'user_id, permission_id', ''),
-                          ('materials', 'id', 'when (only_counting(''materials'') is not true)')) v (name, key, condition)
+                          ('materials', 'id', 'when (current_setting(''eduschema.counting'', true) is distinct from ''on'' or not acts_as_owner(''materials''))')) v (name, key, condition)
   loop
     execute format('create trigger %1$s_audit_insert after insert on %1$I referencing new table as new_rows for each statement execute function audit_trigger(%2$s)', audited.name, audited.key);
     execute format('create trigger %1$s_audit_update after update on %1$I referencing old table as old_rows new table as new_rows for each statement %3$s execute function audit_trigger(%2$s)', audited.name, audited.key, audited.condition);
@@ -100,7 +115,7 @@ comment on column audit_log.role_name is 'The role taken with SET ROLE, if any.'
 comment on column audit_log.app_user is 'Whom the application acted for: set_config(''app.user_id'', ..., true) in the transaction.';
 comment on column audit_log.transaction_id is 'Changes made together share it.';
 comment on function audit_trigger() is 'Trigger: writes a statement''s changes to audit_log.';
-comment on function only_counting(regclass) is 'Whether the update under way is one of the counter triggers''.';
+comment on function acts_as_owner(regclass) is 'Whether the current user is the owner of this table itself.';
 
 -- migrate:down
 do $$
@@ -114,6 +129,6 @@ begin
   end loop;
 end
 $$;
-drop function only_counting(regclass);
+drop function acts_as_owner(regclass);
 drop function audit_trigger();
 drop table audit_log;

@@ -117,7 +117,7 @@ function runSettings(settings: MigrationSettings): RunSettings {
 
 /** `done` is how many steps stay when this one fails. */
 function toRun(plan: MigrationPlan, prepared: Prepared, done: number, { journal }: MigrationSettings, { command }: ExecuteOptions): Run {
-  return { prepared, command, outcome: outcomeOf(plan, prepared, done), record: (durationMs) => recordOf(prepared, journal, durationMs) };
+  return { prepared, command, outcome: () => outcomeOf(plan, prepared, done), record: (durationMs) => recordOf(prepared, journal, durationMs) };
 }
 
 /** The SQL that records a step in the journal. */

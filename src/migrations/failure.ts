@@ -17,7 +17,7 @@ export interface FailedMigration {
   readonly file: string;
   readonly text: string;
   /** What state the database is in now, as a sentence. */
-  readonly outcome: string;
+  readonly outcome: () => string;
   readonly command: string;
 }
 
@@ -29,8 +29,9 @@ export function statementFailed(migration: FailedMigration, { error, statement, 
   const where = place ? ` at line ${place.line} of ${migration.file}` : ` in ${migration.file}`;
   const told = [server?.message ?? String((error as Error).message ?? error), ...context(server)].map((line) => `  ${line}`);
   const shown = place ? ['', excerptAt(migration.text, place)] : [];
+  const outcome = migration.outcome();
   return new EduschemaError('migration-failed', `${migration.title} failed${where}${server ? ` (${server.code})` : ''}`, {
-    excerpt: [...told, ...shown, '', migration.outcome].join('\n'),
+    excerpt: [...told, ...shown, '', outcome].join('\n'),
     hint: server?.hint ?? hintFor(server?.code, migration.command),
     cause: error,
     details: {
@@ -42,7 +43,7 @@ export function statementFailed(migration: FailedMigration, { error, statement, 
       reason: told[0]?.trim(),
       detail: server?.detail,
       where: server?.where,
-      outcome: migration.outcome,
+      outcome,
     },
   });
 }

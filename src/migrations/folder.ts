@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { EduschemaError } from '../errors.ts';
@@ -107,7 +108,7 @@ function readRepeatable(directory: string, shown: string): RepeatableFile[] {
 function readContent(path: string, file: string): Buffer {
   try {
     const content = readFileSync(path);
-    if (decodeText(content) !== undefined) return content;
+    if (isUtf8(content)) return content;
   } catch (cause) {
     throw new EduschemaError('file-unreadable', `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { hint: 'check its permissions', cause });
   }

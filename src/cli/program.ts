@@ -1,0 +1,67 @@
+import { Command, CommanderError } from 'commander';
+import { EduschemaError } from '../errors.ts';
+import { toolVersion } from '../tool-version.ts';
+import { baselineCommand } from './commands/baseline.ts';
+import { initCommand } from './commands/init.ts';
+import { migrateCommand } from './commands/migrate.ts';
+import { newCommand } from './commands/new.ts';
+import { rollbackCommand } from './commands/rollback.ts';
+import { statusCommand } from './commands/status.ts';
+import { verifyCommand } from './commands/verify.ts';
+import { createRunner, type Runner, showError } from './run.ts';
+import type { World } from './world.ts';
+
+/** The commands, in the order of `eduschema --help`. A new one is a file and a line here. */
+const commands: readonly ((program: Command, runner: Runner) => void)[] = [
+  initCommand,
+  migrateCommand,
+  rollbackCommand,
+  statusCommand,
+  verifyCommand,
+  newCommand,
+  baselineCommand,
+];
+
+/** Parses a command line, runs its command, and returns the exit code. */
+export async function runProgram(argv: readonly string[], world: World): Promise<number> {
+  let exitCode = 0;
+  const program = new Command('eduschema')
+    .description('Migrations, partitions and operations for PostgreSQL')
+    .version(toolVersion, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'explain a command')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => world.stdout.write(text), writeErr: () => {}, outputError: () => {} })
+    .addHelpText('after', '\nStart with: eduschema migrate\nEach command explains itself: eduschema <command> --help');
+  const runner = createRunner(world, (code) => {
+    exitCode = code;
+  });
+  for (const command of commands) command(program, runner);
+
+  if (argv.length === 0) {
+    world.stderr.write(program.helpInformation());
+    world.stderr.write('\nStart with: eduschema migrate\n');
+    return 2;
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    const json = argv.includes('--json');
+    if (!(error instanceof CommanderError)) {
+      await showError(world, { json }, error);
+      return 3;
+    }
+    if (error.exitCode === 0) return 0;
+    await showError(world, { json }, usageError(error, argv));
+    return 2;
+  }
+}
+
+function usageError({ message, code }: CommanderError, argv: readonly string[]): EduschemaError {
+  const [first = '', ...suggestion] = message.replace(/^error: /, '').split('\n');
+  const command = argv.find((arg) => !arg.startsWith('-'));
+  const help = code === 'commander.unknownCommand' || command === undefined ? 'eduschema --help' : `eduschema ${command} --help`;
+  const hint = suggestion.join(' ').replace(/^\((.*)\)$/, '$1').trim();
+  return new EduschemaError('usage', first, { hint: hint ? `${hint.replace(/\?$/, '')}? See ${help}` : `see ${help}` });
+}
