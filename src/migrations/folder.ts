@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { EduschemaError } from '../errors.ts';
 import { checksumOf, decodeText } from './checksum.ts';
-import { canonicalVersion, compareVersions, longestVersion, parseName } from './version.ts';
+import { canonicalVersion, compareText, longestVersion, parseName } from './version.ts';
 
 /** A migration's file, read and named, not yet parsed. */
 export interface MigrationFile {
@@ -57,9 +57,7 @@ export function readFolder(directory: string, shown: string): MigrationFolder {
   if (versioned.length === 0 && repeatable.length === 0) {
     throw new EduschemaError('folder-missing', `there is no migration in ${shown}/`, { hint: 'write the first one: eduschema new <name>' });
   }
-  versioned.sort((a, b) => compareVersions(a.version, b.version));
-  forbidDuplicates(versioned);
-  return { directory, versioned, repeatable };
+  return { directory, versioned: sortByVersion(versioned), repeatable };
 }
 
 function listEntries(directory: string, shown: string) {
@@ -124,11 +122,13 @@ export function readText({ path, file, checksum }: { path: string; file: string;
   return decodeText(content) as string;
 }
 
-function forbidDuplicates(sorted: readonly MigrationFile[]): void {
-  for (const [index, file] of sorted.entries()) {
+function sortByVersion(files: readonly MigrationFile[]): MigrationFile[] {
+  const sorted = files.map((file) => ({ file, key: canonicalVersion(file.version) })).sort((a, b) => compareText(a.key, b.key));
+  for (const [index, { file, key }] of sorted.entries()) {
     const next = sorted[index + 1];
-    if (next && canonicalVersion(next.version) === canonicalVersion(file.version)) {
-      throw new EduschemaError('version-duplicate', `${file.file} and ${next.file} have the same version`, { hint: 'give one of them a new version' });
+    if (next?.key === key) {
+      throw new EduschemaError('version-duplicate', `${file.file} and ${next.file.file} have the same version`, { hint: 'give one of them a new version' });
     }
   }
+  return sorted.map(({ file }) => file);
 }

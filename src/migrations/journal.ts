@@ -102,9 +102,11 @@ function forbidStrangeTable(name: QualifiedName, columns: readonly JournalColumn
   if (extra) throw new EduschemaError('journal-invalid', `${quoteName(name)} is no journal: its column "${extra.column}" must have a value`, { hint });
 }
 
-function listRows(sql: Sql, name: QualifiedName, has: ReadonlySet<string>): Promise<JournalRow[]> {
+/** As one JSON text: a thousand rows are parsed several times faster than as rows of the driver. */
+async function listRows(sql: Sql, name: QualifiedName, has: ReadonlySet<string>): Promise<JournalRow[]> {
   const column = (of: string, expression = of) => (has.has(of) ? expression : 'NULL');
-  return sql.unsafe<JournalRow[]>(`
+  const [{ rows } = { rows: '[]' }] = await sql.unsafe<[{ rows: string }]>(`
+    SELECT coalesce(json_agg(r ORDER BY "appliedAt", version), '[]')::text AS rows FROM (
     SELECT version,
            ${column('description')} AS description,
            ${column('applied_at', "to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")} AS "appliedAt",
@@ -114,10 +116,8 @@ function listRows(sql: Sql, name: QualifiedName, has: ReadonlySet<string>): Prom
            ${column('duration_ms', 'duration_ms::float8')} AS "durationMs",
            ${column('applied_by')} AS "appliedBy",
            ${column('tool_version')} AS "toolVersion"
-    FROM ${quoteName(name)}
-    ORDER BY ${has.has('applied_at') ? 'applied_at' : 'version'}, version`).then((rows) =>
-    rows.map((row) => ({ ...row, kind: row.kind ?? 'adopted' })),
-  );
+    FROM ${quoteName(name)}) r`);
+  return (JSON.parse(rows) as JournalRow[]).map((row) => ({ ...row, kind: row.kind ?? 'adopted' }));
 }
 
 function listRepeatable(sql: Sql, name: QualifiedName): Promise<RepeatableRow[]> {

@@ -19,7 +19,9 @@ export async function selectPending(
   const selected: MigrationFile[] = [];
   const within = to === undefined ? files : files.filter(({ version }) => compareVersions(version, to) <= 0);
   if (within.every(({ version }) => applied.has(canonicalVersion(version)))) return [];
-  const umzug = await engine(within, applied, (file) => selected.push(file));
+  // Mostly nothing is pending, and umzug is half of what a run would load.
+  const { createUmzug } = await import('./migrator.ts');
+  const umzug = createUmzug(within, applied, (file) => selected.push(file));
   await (steps === undefined ? umzug.up() : umzug.up({ step: steps }));
   return selected;
 }
@@ -32,29 +34,8 @@ export async function selectApplied(
 ): Promise<MigrationFile[]> {
   const selected: MigrationFile[] = [];
   const above = to === undefined ? files : files.filter(({ version }) => compareVersions(version, to) > 0);
-  const umzug = await engine(above, applied, (file) => selected.push(file));
+  const { createUmzug } = await import('./migrator.ts');
+  const umzug = createUmzug(above, applied, (file) => selected.push(file));
   await (to === undefined ? umzug.down({ step: steps ?? 1 }) : umzug.down({ to: 0 }));
   return selected;
-}
-
-/**
- * umzug orders and selects; each migration then runs in a transaction of its own together with its journal row,
- * which umzug cannot do: it logs after `up()`, outside of it.
- */
-async function engine(files: readonly MigrationFile[], applied: ReadonlySet<string>, visit: (file: MigrationFile) => void) {
-  // Mostly nothing is pending, and umzug is half of what a run would load.
-  const { Umzug } = await import('umzug');
-  return new Umzug({
-    migrations: files.map((file) => ({
-      name: canonicalVersion(file.version),
-      up: async () => visit(file),
-      down: async () => visit(file),
-    })),
-    storage: {
-      executed: async () => [...applied],
-      logMigration: async () => {},
-      unlogMigration: async () => {},
-    },
-    logger: undefined,
-  });
 }

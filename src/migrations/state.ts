@@ -2,7 +2,7 @@ import { EduschemaError } from '../errors.ts';
 import { checksumAlgorithm } from './checksum.ts';
 import type { MigrationFile, MigrationFolder, RepeatableFile } from './folder.ts';
 import type { Journal, JournalRow } from './journal.ts';
-import { canonicalVersion, compareVersions } from './version.ts';
+import { canonicalVersion, compareText } from './version.ts';
 
 /** The files and the journal, laid beside each other. Pure: nothing was asked for it. */
 export interface SchemaState {
@@ -38,15 +38,16 @@ export function compareState(folder: MigrationFolder, journal: Journal): SchemaS
   const rows = new Map(journal.rows.map((row) => [canonicalVersion(row.version), row]));
   const files = new Map(folder.versioned.map((file) => [canonicalVersion(file.version), file]));
   const applied = new Set(rows.keys());
-  const newest = [...applied].sort(compareVersions).at(-1);
-  const entries = [...new Set([...files.keys(), ...applied])].sort(compareVersions).map((version): StateEntry => {
+  const sorted = [...new Set([...files.keys(), ...applied])].sort(compareText);
+  const newest = sorted.findLast((version) => applied.has(version));
+  const entries = sorted.map((version): StateEntry => {
     const file = files.get(version);
     const row = rows.get(version);
     return {
       version: row?.version ?? file?.version ?? version,
       description: row?.description ?? file?.description ?? '',
       state: stateOf(file, row),
-      outOfOrder: !row && newest !== undefined && compareVersions(version, newest) < 0,
+      outOfOrder: !row && newest !== undefined && version < newest,
       file,
       row,
     };

@@ -23,28 +23,23 @@ export function isVersion(text: string): boolean {
 }
 
 /**
- * The version in a form in which equal ones are equal text: `1.0`, `1.00` and `1.0.0` are one version,
- * as nobody would mean two by them.
+ * The version in a form in which equal ones are equal text, and text order is their order: `1.0`, `1.00` and
+ * `1.0.0` are one version, as nobody would mean two by them, and `1.9` comes before `1.10`.
  */
 export function canonicalVersion(version: string): string {
-  const numbers = version.split('.').map((number) => number.replace(/^0+(?=\d)/, ''));
-  while (numbers.length > 1 && numbers.at(-1) === '0') numbers.pop();
-  return numbers.join('.');
+  return version
+    .replace(/(?:\.0+)+$/, '')
+    .split('.')
+    .map((number) => number.padStart(longestVersion, '0'))
+    .join('.');
 }
 
 /** Orders versions number by number: negative when `a` comes first. `1.9.0` comes before `1.10.0`. */
 export function compareVersions(a: string, b: string): number {
-  const left = canonicalVersion(a).split('.');
-  const right = canonicalVersion(b).split('.');
-  for (let i = 0; i < Math.max(left.length, right.length); i++) {
-    const order = compareNumbers(left[i] ?? '0', right[i] ?? '0');
-    if (order !== 0) return order;
-  }
-  return 0;
+  return compareText(canonicalVersion(a), canonicalVersion(b));
 }
 
-/** Digits without leading zeros, of any length: the longer one is the larger number. */
-function compareNumbers(a: string, b: string): number {
-  if (a.length !== b.length) return a.length - b.length;
+/** Orders canonical versions. */
+export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -15,9 +15,8 @@ for (const zone of ['UTC', 'America/New_York', 'Pacific/Kiritimati']) {
   test(
     `cover three months ahead, with midnights of Seoul, for a session in ${zone}`,
     withDatabase(async (database) => {
-      const inZone = new URL(database.url);
-      inZone.searchParams.set('options', `-c timezone=${zone}`);
-      await migrate({ url: inZone.href, directory: 'migrations' });
+      await database.sql.unsafe(`ALTER DATABASE ${database.name} SET timezone = '${zone}'`);
+      await migrate({ url: database.url, directory: 'migrations' });
 
       const [today] = await database.sql`SELECT to_char(now() AT TIME ZONE 'Asia/Seoul', 'YYYY-MM') AS month`;
       for (const [table, back] of [['download_logs', 3], ['view_logs', 3], ['audit_log', 0]] as const) {

@@ -63,6 +63,7 @@ export async function ensureServer(files: ServerFiles, options: EmbeddedOptions)
   const binaries = provideBinaries(found, { ...place, onProgress: options.onProgress });
   if (existing) {
     checkDataVersion(place.dataFolder, binaries);
+    readPassword(files);
     disownDeadPostmaster(place.dataFolder);
   } else {
     await setUp(files, place, binaries, options);
@@ -90,11 +91,11 @@ async function start(
 ): Promise<EmbeddedServer> {
   const { dataFolder, account } = place;
   rotateLog(files);
+  options.onProgress?.(`starting the embedded PostgreSQL ${binaries.version}`);
   for (const deadline = Date.now() + longestFarewell; ; ) {
     const port = await findFreePort(readServerState(files).port);
     writeServerState(files, { port, version: binaries.version });
     try {
-      options.onProgress?.(`starting the embedded PostgreSQL ${binaries.version} on port ${port}`);
       const pid = await launch({
         binaries,
         account,
@@ -106,6 +107,7 @@ async function start(
       return describeServer(files, dataFolder, pid, port);
     } catch (error) {
       if (Date.now() > deadline || !(isPortTaken(error) || isSharedMemoryTaken(error))) throw error;
+      if (isSharedMemoryTaken(error)) options.onProgress?.('waiting for processes of a killed server to end');
       await sleep(100);
     }
   }

@@ -20,6 +20,9 @@ export function explainFileError(error: unknown, failure: string, folder: string
         `${(error as NodeJS.ErrnoException).path ?? folder} cannot be written or read by this user`,
         `make ${folder} yours, or run eduschema as the user who ran it first`,
       );
+    case 'EEXIST':
+    case 'ENOTDIR':
+      return failed(`${folder} is no folder`, 'rename the file that is there');
     default:
       return error;
   }

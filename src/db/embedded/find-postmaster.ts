@@ -1,5 +1,4 @@
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { disownPostmasterFile, type PostmasterFile, readPostmasterFile } from './postmaster-file.ts';
 import { findCommandLine, findProcess } from './process-identity.ts';
@@ -39,10 +38,18 @@ function isPostmaster({ pid, dataFolder }: PostmasterFile): boolean {
   return commandLine === undefined || commandLine.includes(dataFolder);
 }
 
-/** True when the folder was copied while its server ran: the original still has the same file. A moved one is no copy. */
+/** True when the folder was copied while its server ran. One that was moved is no copy. */
 function isCopy(file: PostmasterFile, dataFolder: string): boolean {
-  const [original, ours] = [file.dataFolder, dataFolder].map((folder) =>
-    statSync(join(folder, 'postmaster.pid'), { throwIfNoEntry: false }),
-  );
-  return original !== undefined && (original.ino !== ours?.ino || original.dev !== ours.dev);
+  // A server stays in its folder, wherever that goes; where the system does not show it, the old path has to do.
+  const theirs = identify(`/proc/${file.pid}/cwd`) ?? identify(file.dataFolder);
+  return theirs !== undefined && theirs !== identify(dataFolder);
+}
+
+function identify(folder: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(folder);
+    return `${dev}/${ino}`;
+  } catch {
+    return undefined;
+  }
 }

@@ -10,10 +10,10 @@ import {
   readDataVersion,
 } from './ensure-server.ts';
 import { explainFileError } from './explain-file-error.ts';
-import { findLivingPostmaster } from './find-postmaster.ts';
+import { findLivingPostmaster, findPostmaster } from './find-postmaster.ts';
 import { findLeases, takeLease } from './lease.ts';
 import { withLockFile } from './lock-file.ts';
-import { ensureServerFolder, type ServerFiles, serverFiles } from './server-files.ts';
+import { ensureServerFolder, isKept, type ServerFiles, serverFiles } from './server-files.ts';
 import { stopServer } from './stop-server.ts';
 
 /** Whether there is an embedded server, and what it is doing. */
@@ -128,8 +128,9 @@ async function locked<T>(files: ServerFiles, use: () => Promise<T>): Promise<T> 
 
 async function stopUnused(files: ServerFiles): Promise<void> {
   if (findLeases(files.leases).length > 0) return;
-  const server = await findServer(files);
-  if (server && !server.kept) await stopServer(server.pid);
+  const dataFolder = findDataPlace(files)?.dataFolder;
+  const running = dataFolder === undefined ? undefined : await findPostmaster(dataFolder);
+  if (running && !isKept(files, running.pid)) await stopServer(running.pid);
 }
 
 async function findStatus(files: ServerFiles): Promise<EmbeddedStatus> {

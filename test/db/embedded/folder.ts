@@ -1,13 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import postgres from 'postgres';
-import type { EmbeddedOptions } from '../../../src/db/embedded/ensure-server.ts';
-import {
-  type EmbeddedServer,
-  renderServerUrl,
-  resetEmbedded,
-  withEmbeddedServer,
-} from '../../../src/db/embedded/server.ts';
+import type { EmbeddedOptions, EmbeddedServer } from '../../../src/db/embedded/ensure-server.ts';
+import { renderServerUrl, resetEmbedded, withEmbeddedServer } from '../../../src/db/embedded/server.ts';
 import { withFolder } from '../../helpers/folder.ts';
 
 /** Makes a test of `use`: it gets a project whose `.eduschema` is not there yet, and whose server is gone afterwards. */

@@ -30,7 +30,7 @@ describe('the embedded server', () => {
       expect(readFileSync(join(options.folder, '.gitignore'), 'utf8')).toBe('*\n');
       expect(options.progress).toEqual([
         expect.stringContaining('setting up PostgreSQL 18'),
-        expect.stringContaining(`on port ${server.port}`),
+        expect.stringContaining('starting the embedded PostgreSQL 18'),
       ]);
     }),
   );
