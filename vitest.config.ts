@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 const unit = ['test/*.test.ts', 'test/{sql,output}/**/*.test.ts', 'test/**/*.unit.test.ts'];
 
 /** Tests of the embedded server start their own. */
-const embedded = ['test/db/embedded/**/*.test.ts'];
+const embedded = ['test/db/embedded/**/*.test.ts', 'test/cli/db.test.ts'];
 
 export default defineConfig({
   test: {

@@ -9,9 +9,9 @@ language plpgsql as $$
 declare
   home     name := current_schema();
   home_oid oid  := (select oid from pg_namespace where nspname = current_schema());
+  owner_id oid  := (select relowner from pg_class where oid = 'materials'::regclass);
   roles    text := (select string_agg(quote_ident(rolname), ', ') from pg_roles
                      where rolname in ('education_readonly', 'education_app', 'education_admin'));
-  readonly boolean := to_regrole('education_readonly') is not null;
   app      boolean := to_regrole('education_app') is not null;
   admin    boolean := to_regrole('education_admin') is not null;
   written  text;
@@ -24,11 +24,11 @@ begin
   end if;
   execute format('grant usage on schema %I to %s', home, roles);
 
-  -- What there is: tables and views, not partitions (reached through their parent) and not the audit log.
+  -- What the owner has here: tables and views, not partitions (reached through their parent) and not the audit log.
   for object in
     select oid::regclass as name, relname from pg_class
      where relnamespace = home_oid and relkind in ('r', 'p', 'v', 'm') and not relispartition
-       and pg_has_role(relowner, 'usage') and relname <> 'audit_log'
+       and relowner = owner_id and relname <> 'audit_log'
   loop
     execute format('grant select on %s to %s', object.name, roles);
     written := case
@@ -40,7 +40,7 @@ begin
   end loop;
   for object in
     select oid::regclass as name from pg_class
-     where relnamespace = home_oid and relkind = 'S' and pg_has_role(relowner, 'usage') and relname <> 'audit_log_id_seq'
+     where relnamespace = home_oid and relkind = 'S' and relowner = owner_id and relname <> 'audit_log_id_seq'
   loop
     execute format('grant select on sequence %s to %s', object.name, roles);
     if app then execute format('grant usage on sequence %s to education_app', object.name); end if;
@@ -48,7 +48,8 @@ begin
   end loop;
   for object in
     select oid::regprocedure as name from pg_proc
-     where pronamespace = home_oid and prosecdef and prorettype <> 'trigger'::regtype and pg_has_role(proowner, 'usage')
+     where pronamespace = home_oid and proowner = owner_id
+       and proname in ('search_materials', 'refresh_popular_materials', 'has_default_rows')
   loop
     execute format('grant execute on function %s to %s', object.name, roles);
   end loop;

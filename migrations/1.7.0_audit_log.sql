@@ -7,7 +7,7 @@ create table audit_log (
   id               bigint not null default nextval('audit_log_id_seq'),
   changed_at       timestamptz not null default current_timestamp,
   table_name       varchar(63) not null,
-  operation        varchar(10) not null,
+  operation        text not null,
   row_key          text,
   old_values       jsonb,
   new_values       jsonb,

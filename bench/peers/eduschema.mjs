@@ -5,7 +5,7 @@ import path from 'node:path';
 import { projectDir, put, stamp } from '../lib.mjs';
 
 const home = process.env.EDUSCHEMA ?? process.cwd();
-const bin = path.join(home, 'bin', 'eduschema.js');
+const bin = path.join(home, 'bin', 'eduschema.cjs');
 
 export default {
   version: () => JSON.parse(fs.readFileSync(path.join(home, 'package.json'), 'utf8')).version,

@@ -42,6 +42,7 @@ export function reportMigrations({ done, previous, current, script }: MigrateRes
       { key: 'durationMs', title: 'time', align: 'right', show: showDuration },
     ],
     rows: done,
+    shown: 40,
     summary,
     message: done.length === 0 ? `nothing to do; ${now}` : `${countOf(done.length, 'migration')} ${verb} in ${showDuration(durationMs)}; ${now}`,
   };

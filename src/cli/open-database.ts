@@ -15,7 +15,7 @@ export async function openDatabase<T>(context: LocalContext<CommonOptions>, use:
     homeFolder: world.homeFolder,
     userName: world.userName,
   });
-  const session: SessionOptions = { applicationName: settings.env.PGAPPNAME ?? 'eduschema' };
+  const session: SessionOptions = { applicationName: settings.env.PGAPPNAME ?? 'eduschema', leaves: true };
   if (target) {
     if (options.verbose) progress.say(`database = ${describeTarget(target)} (${target.origin})`);
     return withDatabase(target, session, use);

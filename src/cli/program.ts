@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { EduschemaError } from '../errors.ts';
 import { toolVersion } from '../tool-version.ts';
 import { baselineCommand } from './commands/baseline.ts';
+import { dbCommand } from './commands/db.ts';
 import { initCommand } from './commands/init.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { newCommand } from './commands/new.ts';
@@ -20,6 +21,7 @@ const commands: readonly ((program: Command, runner: Runner) => void)[] = [
   verifyCommand,
   newCommand,
   baselineCommand,
+  dbCommand,
 ];
 
 /** Parses a command line, runs its command, and returns the exit code. */

@@ -24,14 +24,17 @@ export interface DatabaseContext<Options> extends LocalContext<Options> {
 }
 
 export type LocalTask<Options> = (context: LocalContext<Options>, ...args: string[]) => Promise<Report>;
-export type DatabaseTask<Options> = (context: DatabaseContext<Options>, ...args: string[]) => Promise<Report>;
+export type DatabaseTask<Options, Room> = (room: Room, context: DatabaseContext<Options>, ...args: string[]) => Promise<Report>;
+
+/** Imports what a task needs, and may begin with what needs no database. */
+export type Load<Room> = (settings: Settings) => Promise<Room>;
 
 /** Wraps tasks as commander's actions. Every command goes through one of the two. */
 export interface Runner {
   /** For what needs no database. */
   local<Options extends CommonOptions>(task: LocalTask<Options>): (...args: unknown[]) => Promise<void>;
-  /** Opens the configured database for the task, and closes it. */
-  database<Options extends CommonOptions>(task: DatabaseTask<Options>): (...args: unknown[]) => Promise<void>;
+  /** Opens the configured database for the task, and closes it. `load` imports the room while the connection opens. */
+  database<Options extends CommonOptions, Room>(load: Load<Room>, task: DatabaseTask<Options, Room>): (...args: unknown[]) => Promise<void>;
 }
 
 /** Told what a command came to: its exit code. */
@@ -49,8 +52,11 @@ export function createRunner(world: World, onExit: OnExit): Runner {
     };
   return {
     local,
-    database: <Options extends CommonOptions>(task: DatabaseTask<Options>) =>
-      local<Options>((context, ...args) => withConfiguredDatabase(context, (database) => task({ ...context, database }, ...args))),
+    database: <Options extends CommonOptions, Room>(load: Load<Room>, task: DatabaseTask<Options, Room>) =>
+      local<Options>((context, ...args) => {
+        const room = load(context.settings);
+        return withConfiguredDatabase(context, async (database) => task(await room, { ...context, database }, ...args));
+      }),
   };
 }
 

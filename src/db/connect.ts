@@ -1,3 +1,5 @@
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import postgres, { type Notice, type Sql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
 import { explainConnectError } from './explain-error.ts';
@@ -40,6 +42,8 @@ export interface SessionOptions {
   /** Asks the server for its array types, which costs a round trip; needed where unknown SQL is given arrays. */
   readonly fetchTypes?: boolean;
   readonly onNotice?: (notice: Notice) => void;
+  /** Do not wait, at the end, until the server has closed the session: for a process that ends anyway. */
+  readonly leaves?: boolean;
 }
 
 /**
@@ -65,17 +69,21 @@ async function withSession<T>(target: Target, options: SessionOptions, use: (ses
   try {
     return await use(session);
   } finally {
-    await session.sql.end({ timeout: 1 });
+    await session.close(options.leaves ? 0 : 1);
   }
 }
 
-async function openSession(target: Target, options: SessionOptions): Promise<Session> {
+interface OwnSession extends Session {
+  close(timeoutSeconds: number): Promise<void>;
+}
+
+async function openSession(target: Target, options: SessionOptions): Promise<OwnSession> {
   let lastError: unknown;
   for (const address of target.hosts) {
     try {
       const session = await openSessionAt(target, address, options);
       if (fits(session.facts, target.sessionAttributes)) return session;
-      await session.sql.end({ timeout: 1 });
+      await session.close(1);
       lastError = new EduschemaError(
         'connection-failed',
         `the server at ${address.host}:${address.port} is not ${target.sessionAttributes}, which target_session_attrs asks for`,
@@ -87,8 +95,9 @@ async function openSession(target: Target, options: SessionOptions): Promise<Ses
   throw lastError;
 }
 
-async function openSessionAt(target: Target, address: HostAndPort, options: SessionOptions): Promise<Session> {
+async function openSessionAt(target: Target, address: HostAndPort, options: SessionOptions): Promise<OwnSession> {
   let tap: StatementTap | undefined;
+  let opened: Duplex | undefined;
   const sql = postgres({
     host: address.host.replace(/^[/@].*/, 'localhost'),
     port: address.port,
@@ -99,7 +108,9 @@ async function openSessionAt(target: Target, address: HostAndPort, options: Sess
     ssl: false,
     socket: async () => {
       const socket = await openSocket(target, address);
-      tap = tapStatements(socket);
+      // A cancel request opens a socket as well; the first one is the session's.
+      opened ??= socket;
+      tap ??= tapStatements(socket);
       return socket;
     },
     max: 1,
@@ -116,7 +127,11 @@ async function openSessionAt(target: Target, address: HostAndPort, options: Sess
     if (facts.versionNumber < oldestServer) {
       throw new EduschemaError('server-unsupported', `the server is PostgreSQL ${facts.version}; eduschema needs 14 or newer`);
     }
-    return { sql, tap: tap as StatementTap, facts };
+    const close = async (timeout: number) => {
+      await sql.end({ timeout });
+      if (opened instanceof Socket) opened.unref();
+    };
+    return { sql, tap: tap as StatementTap, facts, close };
   } catch (error) {
     await sql.end({ timeout: 0 });
     throw explainConnectError(error, target, address);

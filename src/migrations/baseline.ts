@@ -1,7 +1,7 @@
 import type { Database } from '../db/connect.ts';
 import { toolVersion } from '../tool-version.ts';
 import { forbidReadOnly, prepareJournal, withJournalLock } from './execute.ts';
-import { type MigrationFile, readFolder } from './folder.ts';
+import { folderOf, type MigrationFile } from './folder.ts';
 import { journalStatements, readJournal, recordStatement } from './journal.ts';
 import type { MigrationSettings } from './settings.ts';
 import { compareState, forbidEdited, requireVersion } from './state.ts';
@@ -20,7 +20,7 @@ export interface BaselineResult {
  */
 export async function baseline(database: Database, settings: MigrationSettings, version: string, options: { readonly dryRun?: boolean | undefined } = {}): Promise<BaselineResult> {
   forbidReadOnly(database);
-  const folder = readFolder(settings.directory, settings.shownDirectory);
+  const folder = await folderOf(settings);
   return withJournalLock(database, settings, async () => {
     const journal = await readJournal(database.sql, settings.journal);
     const state = compareState(folder, journal);

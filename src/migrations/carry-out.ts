@@ -1,6 +1,6 @@
 import type { Database } from '../db/connect.ts';
 import { executePlan, forbidReadOnly, type MigrationDone, prepareJournal, withJournalLock } from './execute.ts';
-import { type MigrationFolder, readFolder } from './folder.ts';
+import { folderOf, type MigrationFolder } from './folder.ts';
 import { type Journal, readJournal } from './journal.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
 import { renderScript } from './script.ts';
@@ -32,8 +32,7 @@ export type Planner = (folder: MigrationFolder, journal: Journal) => Promise<Mig
  */
 export async function carryOut(database: Database, settings: MigrationSettings, planner: Planner, options: CarryOutOptions): Promise<MigrateResult> {
   forbidReadOnly(database);
-  const folder = readFolder(settings.directory, settings.shownDirectory);
-  const journal = await readJournal(database.sql, settings.journal);
+  const [folder, journal] = await Promise.all([folderOf(settings), readJournal(database.sql, settings.journal)]);
   const plan = await planner(folder, journal);
   const unchanged = { done: [], previous: plan.state.current, current: plan.state.current, script: undefined };
   if (options.dryRun) return { ...unchanged, script: renderScript(plan, journal, settings, options) };

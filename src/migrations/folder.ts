@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { readdirSync, readFileSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { extname } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EduschemaError } from '../errors.ts';
-import { checksumOf, decodeText } from './checksum.ts';
+import { checksumOf, withoutByteOrderMark } from './checksum.ts';
 import { canonicalVersion, compareText, longestVersion, parseName } from './version.ts';
 
 /** A migration's file, read and named, not yet parsed. */
@@ -26,6 +27,28 @@ export interface RepeatableFile {
   readonly checksum: string;
 }
 
+/** Reads the folder of `settings`, unless that was begun already. */
+export function folderOf({ folder, directory, shownDirectory }: FolderSettings): Promise<MigrationFolder> {
+  return folder ?? readFolder(directory, shownDirectory);
+}
+
+/** Where the folder of migrations is. */
+export interface FolderSettings {
+  /** As a path, and as the user calls it. */
+  readonly directory: string;
+  readonly shownDirectory: string;
+  /** The folder when it is being read already: see beginReading. */
+  readonly folder?: Promise<MigrationFolder> | undefined;
+}
+
+/** Begins to read a folder while something else, the connection, takes its time. */
+export function beginReading(settings: FolderSettings): Promise<MigrationFolder> {
+  const folder = folderOf(settings);
+  // Whoever awaits it hears of the error; nobody may, when the connection fails first.
+  folder.catch(() => {});
+  return folder;
+}
+
 /** All migrations of a folder; the versioned ones in the order of their versions, the repeatable ones by name. */
 export interface MigrationFolder {
   readonly directory: string;
@@ -35,17 +58,20 @@ export interface MigrationFolder {
 
 const moduleExtensions = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'];
 const repeatableFolder = 'repeatable';
+const filesPerTurn = 50;
 
 /**
  * Reads the folder of migrations. `directory` is the path, `shown` how a user calls it.
  * Throws for a folder that is missing or has no migration, for a name that cannot be read, two files of one
  * version, a version longer than 20 characters, a folder named like a migration, and a file that is not UTF-8.
  */
-export function readFolder(directory: string, shown: string): MigrationFolder {
+export async function readFolder(directory: string, shown: string): Promise<MigrationFolder> {
   const versioned: MigrationFile[] = [];
   let repeatable: RepeatableFile[] = [];
-  for (const entry of listEntries(directory, shown)) {
-    const path = join(directory, entry.name);
+  for (const [index, entry] of listEntries(directory, shown).entries()) {
+    // Other work, such as connecting, goes on in between.
+    if (index % filesPerTurn === 0) await nextTurn();
+    const path = `${directory}/${entry.name}`;
     const file = `${shown}/${entry.name}`;
     if (entry.isDirectory()) {
       if (entry.name === repeatableFolder) repeatable = readRepeatable(path, file);
@@ -97,16 +123,17 @@ function readRepeatable(directory: string, shown: string): RepeatableFile[] {
   return listEntries(directory, shown)
     .filter((entry) => entry.isFile() && isMigrationName(entry.name))
     .map(({ name }) => {
-      const [path, file] = [join(directory, name), `${shown}/${name}`];
+      const [path, file] = [`${directory}/${name}`, `${shown}/${name}`];
       if (extname(name).toLowerCase() !== '.sql') throw new EduschemaError('migration-invalid', `${file} is not an SQL file`, { hint: 'repeatable migrations are SQL' });
       return { name: name.slice(0, -4), path, file, checksum: checksumOf(readContent(path, file)) };
     });
 }
 
-function readContent(path: string, file: string): Buffer {
+/** Node's own decoder is the fastest way to read a small file; it puts U+FFFD where a byte is not UTF-8. */
+function readContent(path: string, file: string): string {
   try {
-    const content = readFileSync(path);
-    if (isUtf8(content)) return content;
+    const text = readFileSync(path, 'utf8');
+    if (!text.includes('\ufffd') || isUtf8(readFileSync(path))) return text;
   } catch (cause) {
     throw new EduschemaError('file-unreadable', `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { hint: 'check its permissions', cause });
   }
@@ -115,11 +142,11 @@ function readContent(path: string, file: string): Buffer {
 
 /** The text of a file that `readFolder` found; throws when it was changed since. */
 export function readText({ path, file, checksum }: { path: string; file: string; checksum: string }): string {
-  const content = readContent(path, file);
-  if (checksumOf(content) !== checksum) {
+  const text = readContent(path, file);
+  if (checksumOf(text) !== checksum) {
     throw new EduschemaError('migration-edited', `${file} was changed while eduschema ran`, { hint: 'run the command again' });
   }
-  return decodeText(content) as string;
+  return withoutByteOrderMark(text);
 }
 
 function sortByVersion(files: readonly MigrationFile[]): MigrationFile[] {

@@ -77,19 +77,18 @@ interface JournalColumn {
 }
 
 function listColumns(sql: Sql, name: QualifiedName): Promise<JournalColumn[]> {
-  return sql<JournalColumn[]>`
-    SELECT c.relname <> ${name.name} AS repeatable,
+  return sql.unsafe<JournalColumn[]>(`
+    SELECT c.relname <> ${quoteLiteral(name.name)} AS repeatable,
            a.attname AS "column",
            format_type(a.atttypid, NULL) AS type,
            a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE n.nspname = ${name.schema}
-      AND c.relname IN (${name.name}, ${repeatableJournal(name).name})
+    WHERE n.nspname = ${quoteLiteral(name.schema)}
+      AND c.relname IN (${quoteLiteral(name.name)}, ${quoteLiteral(repeatableJournal(name).name)})
       AND c.relkind IN ('r', 'p', 'v', 'f')
-      AND a.attnum > 0 AND NOT a.attisdropped
-  `;
+      AND a.attnum > 0 AND NOT a.attisdropped`);
 }
 
 function forbidStrangeTable(name: QualifiedName, columns: readonly JournalColumn[]): void {

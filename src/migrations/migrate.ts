@@ -1,6 +1,6 @@
 import type { Database } from '../db/connect.ts';
 import { carryOut, type MigrateResult } from './carry-out.ts';
-import { readFolder } from './folder.ts';
+import { folderOf } from './folder.ts';
 import { readJournal } from './journal.ts';
 import { type MigratePlanOptions, planMigrate, planRollback } from './plan.ts';
 import { nameOfUnit } from './prepare.ts';
@@ -39,7 +39,7 @@ export async function rollback(database: Database, settings: MigrationSettings, 
 
 /** What `rollback` would undo, newest first, by name: for the question before it. */
 export async function listRollback(database: Database, settings: MigrationSettings, options: RollbackOptions): Promise<readonly string[]> {
-  const folder = readFolder(settings.directory, settings.shownDirectory);
+  const folder = await folderOf(settings);
   const plan = await planRollback(folder, await readJournal(database.sql, settings.journal), selectionOf(options));
   return plan.steps.map(({ unit }) => nameOfUnit(unit));
 }

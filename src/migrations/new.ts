@@ -1,8 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EduschemaError } from '../errors.ts';
-import { readFolder } from './folder.ts';
-import type { MigrationSettings } from './settings.ts';
+import { type FolderSettings, folderOf } from './folder.ts';
 
 export interface NewOptions {
   /** Write TypeScript instead of SQL. */
@@ -15,10 +14,10 @@ export interface NewOptions {
  * Writes an empty migration and returns how it is called. Its version follows the newest one: after `1.4.0` comes
  * `1.5.0`; after a timestamp, or in an empty folder, comes the time in UTC, which two branches do not share.
  */
-export function newMigration(settings: Pick<MigrationSettings, 'directory' | 'shownDirectory'>, name: string, options: NewOptions): { readonly version: string; readonly file: string } {
+export async function newMigration(settings: FolderSettings, name: string, options: NewOptions): Promise<{ readonly version: string; readonly file: string }> {
   const slug = slugOf(name);
   mkdirSync(settings.directory, { recursive: true });
-  const version = nextVersion(newestVersion(settings), options.now);
+  const version = nextVersion(await newestVersion(settings), options.now);
   const file = `${version}_${slug}.${options.typescript ? 'ts' : 'sql'}`;
   if (Buffer.byteLength(file) > 255) throw new EduschemaError('version-invalid', `the name ${name} is too long for a file`, { hint: 'shorten it' });
   writeFileSync(join(settings.directory, file), options.typescript ? moduleTemplate : sqlTemplate, { flag: 'wx' });
@@ -36,9 +35,9 @@ function slugOf(name: string): string {
   return slug;
 }
 
-function newestVersion({ directory, shownDirectory }: Pick<MigrationSettings, 'directory' | 'shownDirectory'>): string | undefined {
+async function newestVersion(settings: FolderSettings): Promise<string | undefined> {
   try {
-    return readFolder(directory, shownDirectory).versioned.at(-1)?.version;
+    return (await folderOf(settings)).versioned.at(-1)?.version;
   } catch (error) {
     if (error instanceof EduschemaError && error.code === 'folder-missing') return undefined;
     throw error;

@@ -25,7 +25,7 @@ interface Marker {
 
 const markerPattern = /^--\s*migrate:(?<direction>[^\s:]+)(?<options>(?:\s.*)?)$/;
 
-const isMarker = (commentLine: string) => markerPattern.test(commentLine.trimEnd());
+const isMarker = (commentLine: string) => commentLine.includes('migrate:') && markerPattern.test(commentLine.trimEnd());
 
 /**
  * Finds `-- migrate:up` and `-- migrate:down` in a migration's text. A file without markers is all up. A marker is

@@ -1,11 +1,9 @@
 import type { LockHolder } from '../db/advisory-lock.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
+import type { FolderSettings } from './folder.ts';
 
 /** What every migration command needs to know beside the database. */
-export interface MigrationSettings {
-  /** The folder of migrations, as a path, and as the user calls it. */
-  readonly directory: string;
-  readonly shownDirectory: string;
+export interface MigrationSettings extends FolderSettings {
   readonly journal: QualifiedName;
   /** The schema in which migrations create what they do not qualify; the server's search_path without one. */
   readonly schema?: string | undefined;

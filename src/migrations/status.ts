@@ -1,5 +1,5 @@
 import type { Database } from '../db/connect.ts';
-import { readFolder } from './folder.ts';
+import { folderOf } from './folder.ts';
 import { readJournal } from './journal.ts';
 import type { MigrationSettings } from './settings.ts';
 import { compareState, type SchemaState, type StateEntry } from './state.ts';
@@ -25,7 +25,7 @@ export interface StatusResult {
 
 /** Compares files and journal. Changes nothing, and creates nothing. */
 export async function status(database: Database, settings: MigrationSettings): Promise<StatusResult> {
-  const folder = readFolder(settings.directory, settings.shownDirectory);
+  const folder = await folderOf(settings);
   const state = compareState(folder, await readJournal(database.sql, settings.journal));
   const rows = [...state.entries.map(toRow), ...state.repeatable.map(toRepeatableRow)];
   const count = (wanted: StateEntry['state']) => rows.filter((row) => row.state === wanted).length;

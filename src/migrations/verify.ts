@@ -1,5 +1,5 @@
 import type { Database } from '../db/connect.ts';
-import { readFolder } from './folder.ts';
+import { folderOf } from './folder.ts';
 import { readJournal } from './journal.ts';
 import type { MigrationSettings } from './settings.ts';
 import { compareState } from './state.ts';
@@ -17,7 +17,7 @@ export interface VerifyRow {
 
 /** Compares the checksums of all applied migrations with their files. Changes nothing. */
 export async function verify(database: Database, settings: MigrationSettings): Promise<readonly VerifyRow[]> {
-  const folder = readFolder(settings.directory, settings.shownDirectory);
+  const folder = await folderOf(settings);
   const { entries } = compareState(folder, await readJournal(database.sql, settings.journal));
   return entries
     .filter(({ row }) => row)

@@ -5,7 +5,9 @@ import type { Column, Report } from './report.ts';
 export async function renderText(report: Report, colours: boolean): Promise<string> {
   if (report.text !== undefined) return report.text;
   const paragraphs: string[] = [];
-  if (report.columns && report.rows.length > 0) paragraphs.push(await renderTable(report.columns, report.rows, colours));
+  const hidden = Math.max(0, report.rows.length - (report.shown ?? report.rows.length));
+  if (hidden > 0) paragraphs.push(`${hidden} more before these`);
+  if (report.columns && report.rows.length > 0) paragraphs.push(await renderTable(report.columns, report.rows.slice(hidden), colours));
   if (report.message) paragraphs.push(report.message);
   return paragraphs.length > 0 ? `${paragraphs.join('\n\n')}\n` : '';
 }

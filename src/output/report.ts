@@ -3,6 +3,8 @@ export interface Report {
   readonly columns?: readonly Column[];
   /** One object a row; the same keys in each. */
   readonly rows: readonly object[];
+  /** How many rows the table shows, the last ones; JSON has all. */
+  readonly shown?: number | undefined;
   /** Facts about the whole. */
   readonly summary: Readonly<Record<string, unknown>>;
   /** The same in words, for a person; shown below the table. */

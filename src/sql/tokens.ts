@@ -57,11 +57,13 @@ export function skipDollarQuote(text: string, at: number): number {
   return end < 0 ? text.length : end + tag.length;
 }
 
-const identifier = /[A-Za-z0-9_$\u0080-\uffff]*/y;
-
 /** The end of an unquoted identifier or keyword; `$` and digits may stand in it. */
 export function skipIdentifier(text: string, at: number): number {
-  identifier.lastIndex = at;
-  identifier.exec(text);
-  return identifier.lastIndex;
+  let end = at;
+  while (end < text.length && continuesIdentifier(text.charCodeAt(end))) end++;
+  return end;
+}
+
+function continuesIdentifier(code: number): boolean {
+  return (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || (code >= 48 && code <= 57) || code === 95 || code === 36 || code >= 128;
 }

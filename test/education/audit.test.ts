@@ -7,19 +7,29 @@ test(
   'an update keeps the keys that changed, an insert and a delete the whole row',
   withLibrary(async ({ sql }) => {
     const [id] = await addMaterials(sql, '보고서');
-    await sql`UPDATE materials SET title = '보고서 작성', description = '처음부터 끝까지' WHERE id = ${id!}`;
+    await sql`UPDATE materials SET title = '보고서 작성', description = '처음부터 끝까지' WHERE id = ${id}`;
     await sql`UPDATE materials SET title = title`;
     await sql`DELETE FROM materials`;
 
     const [insert, update, remove, ...rest] = await sql.unsafe(entries);
-    expect(insert).toMatchObject({ operation: 'INSERT', row_key: id, old_values: null, new_values: { title: '보고서', is_active: true } });
+    expect(insert).toMatchObject({
+      operation: 'INSERT',
+      row_key: id,
+      old_values: null,
+      new_values: { title: '보고서', is_active: true },
+    });
     expect(update).toEqual({
       operation: 'UPDATE',
       row_key: id,
       old_values: { title: '보고서', description: null },
       new_values: { title: '보고서 작성', description: '처음부터 끝까지' },
     });
-    expect(remove).toMatchObject({ operation: 'DELETE', row_key: id, new_values: null, old_values: { title: '보고서 작성' } });
+    expect(remove).toMatchObject({
+      operation: 'DELETE',
+      row_key: id,
+      new_values: null,
+      old_values: { title: '보고서 작성' },
+    });
     expect(rest).toEqual([]);
   }),
 );
@@ -28,10 +38,10 @@ test(
   'counters are not audited, set by the trigger or by hand; content changed beside them is',
   withLibrary(async ({ sql }) => {
     const [id] = await addMaterials(sql, '보고서');
-    await sql`INSERT INTO download_logs (material_id) VALUES (${id!})`;
+    await sql`INSERT INTO download_logs (material_id) VALUES (${id})`;
     await sql`UPDATE materials SET view_count = 100`;
     await sql.begin(async (transaction) => {
-      await transaction`INSERT INTO view_logs (material_id) VALUES (${id!})`;
+      await transaction`INSERT INTO view_logs (material_id) VALUES (${id})`;
       await transaction`UPDATE materials SET title = '발표', download_count = 7`;
     });
 
@@ -95,13 +105,22 @@ test(
       SELECT table_name AS t, operation AS o, count(*)::int AS n FROM audit_log WHERE table_name NOT IN ('categories', 'permissions')
        GROUP BY 1, 2 ORDER BY 1, 2`;
     expect(counts.map((row) => `${row.t} ${row.o} ${row.n}`)).toEqual([
-      'material_tags DELETE 1000', 'material_tags INSERT 1000', 'material_tags TRUNCATE 1',
-      'materials INSERT 1000', 'materials TRUNCATE 1', 'materials UPDATE 1000',
-      'tags INSERT 1', 'tags UPDATE 2',
-      'user_permissions INSERT 10', 'user_permissions TRUNCATE 1',
-      'users INSERT 1', 'users TRUNCATE 1',
+      'material_tags DELETE 1000',
+      'material_tags INSERT 1000',
+      'material_tags TRUNCATE 1',
+      'materials INSERT 1000',
+      'materials TRUNCATE 1',
+      'materials UPDATE 1000',
+      'tags INSERT 1',
+      'tags UPDATE 2',
+      'user_permissions INSERT 10',
+      'user_permissions TRUNCATE 1',
+      'users INSERT 1',
+      'users TRUNCATE 1',
     ]);
-    expect(await sql`SELECT FROM audit_log WHERE table_name = 'material_tags' AND row_key ~ '^[0-9]+,[0-9]+$'`).toHaveLength(2000);
+    expect(
+      await sql`SELECT FROM audit_log WHERE table_name = 'material_tags' AND row_key ~ '^[0-9]+,[0-9]+$'`,
+    ).toHaveLength(2000);
   }),
 );
 
@@ -109,9 +128,18 @@ test(
   'can be read by administrators and written by nobody',
   withLibrary(async ({ sql }) => {
     await addMaterials(sql, '보고서');
-    expect(await asRole(sql, 'education_admin', (admin) => admin`SELECT FROM audit_log WHERE table_name = 'materials'`)).toHaveLength(1);
+    expect(
+      await asRole(
+        sql,
+        'education_admin',
+        (admin) => admin`SELECT FROM audit_log WHERE table_name = 'materials'`,
+      ),
+    ).toHaveLength(1);
     for (const role of ['education_readonly', 'education_app']) {
-      await expect(asRole(sql, role, (other) => other`SELECT FROM audit_log`), role).rejects.toThrow('permission denied');
+      await expect(
+        asRole(sql, role, (other) => other`SELECT FROM audit_log`),
+        role,
+      ).rejects.toThrow('permission denied');
     }
     for (const role of ['education_readonly', 'education_app', 'education_admin']) {
       for (const change of [
@@ -120,7 +148,10 @@ test(
         'DELETE FROM audit_log',
         'TRUNCATE audit_log',
       ]) {
-        await expect(asRole(sql, role, (other) => other.unsafe(change)), `${role}: ${change}`).rejects.toThrow('permission denied');
+        await expect(
+          asRole(sql, role, (other) => other.unsafe(change)),
+          `${role}: ${change}`,
+        ).rejects.toThrow('permission denied');
       }
     }
   }),

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { migrate, rollback } from '../../src/index.ts';
 import { describeCatalogue } from '../helpers/catalogue.ts';
@@ -48,6 +48,21 @@ test(
 );
 
 test(
+  'a repeatable runs over its own older self and changes nothing, rights included',
+  withDatabase(async (database) => {
+    await migrate({ url: database.url, directory: 'migrations' });
+    const before = await catalogueOf(database);
+
+    for (const name of readdirSync('migrations/repeatable').sort()) {
+      const [, up = ''] = readFileSync(`migrations/repeatable/${name}`, 'utf8').split(/^-- migrate:.*$/m);
+      await database.sql.begin((transaction) => transaction.unsafe(up));
+    }
+
+    expect(await catalogueOf(database)).toEqual(before);
+  }),
+);
+
+test(
   'goes down with rows in it as well',
   withDatabase(async (database) => {
     const { url, sql } = database;
@@ -57,7 +72,9 @@ test(
 
     await rollback({ url, directory: 'migrations', to: '0' });
 
-    expect(await sql`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ 'schema_versions'`).toHaveLength(0);
+    expect(
+      await sql`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ 'schema_versions'`,
+    ).toHaveLength(0);
   }),
 );
 
@@ -76,7 +93,11 @@ test(
       { title: '엑셀 실무', download_count: '1' },
     ]);
     expect(await stranger`SELECT * FROM "교육 자료".check_db_health()`).toEqual([]);
-    expect(await stranger`SELECT count(*)::int AS n FROM "교육 자료".audit_log WHERE table_name = 'materials'`).toEqual([{ n: 1 }]);
-    expect(await sql`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ 'schema_versions'`).toHaveLength(0);
+    expect(
+      await stranger`SELECT count(*)::int AS n FROM "교육 자료".audit_log WHERE table_name = 'materials'`,
+    ).toEqual([{ n: 1 }]);
+    expect(
+      await sql`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ 'schema_versions'`,
+    ).toHaveLength(0);
   }),
 );

@@ -11,16 +11,23 @@ export function withLibrary(use: (database: TestDatabase) => Promise<void>): () 
 }
 
 /** Adds active materials with these titles, in the first category, and returns their ids in that order. */
-export async function addMaterials(sql: postgres.Sql, ...titles: readonly string[]): Promise<string[]> {
+export async function addMaterials<const T extends readonly string[]>(
+  sql: postgres.Sql,
+  ...titles: T
+): Promise<{ -readonly [K in keyof T]: string }> {
   const rows = await sql<{ id: string }[]>`
     INSERT INTO materials (title, category_id)
-    SELECT title, (SELECT min(id) FROM categories) FROM unnest(${titles as string[]}::text[]) WITH ORDINALITY t (title, n) ORDER BY n
+    SELECT title, (SELECT min(id) FROM categories) FROM unnest(${[...titles]}::text[]) WITH ORDINALITY t (title, n) ORDER BY n
     RETURNING id`;
-  return rows.map((row) => row.id);
+  return rows.map((row) => row.id) as never;
 }
 
 /** What `use` returns, seen with the rights of `role`. */
-export async function asRole<T>(sql: postgres.Sql, role: string, use: (sql: postgres.TransactionSql) => Promise<T>): Promise<T> {
+export async function asRole<T>(
+  sql: postgres.Sql,
+  role: string,
+  use: (sql: postgres.TransactionSql) => Promise<T>,
+): Promise<T> {
   return sql.begin(async (transaction) => {
     await transaction.unsafe(`SET LOCAL ROLE ${role}`);
     return use(transaction);

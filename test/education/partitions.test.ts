@@ -4,7 +4,9 @@ import { type TestDatabase, withDatabase } from '../helpers/database.ts';
 import { addMaterials, withLibrary } from './library.ts';
 
 /** Month partitions with their bounds on the clock of Seoul. */
-const boundsOf = ({ sql }: TestDatabase, table: string) => sql<{ name: string; lower: string; upper: string }[]>`
+const boundsOf = ({ sql }: TestDatabase, table: string) => sql<
+  { name: string; lower: string; upper: string }[]
+>`
   SELECT c.relname AS name, to_char(b.bounds[1]::timestamptz AT TIME ZONE 'Asia/Seoul', 'YYYY-MM-DD HH24:MI:SS') AS lower,
          to_char(b.bounds[2]::timestamptz AT TIME ZONE 'Asia/Seoul', 'YYYY-MM-DD HH24:MI:SS') AS upper
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid,
@@ -19,7 +21,11 @@ for (const zone of ['UTC', 'America/New_York', 'Pacific/Kiritimati']) {
       await migrate({ url: database.url, directory: 'migrations' });
 
       const [today] = await database.sql`SELECT to_char(now() AT TIME ZONE 'Asia/Seoul', 'YYYY-MM') AS month`;
-      for (const [table, back] of [['download_logs', 3], ['view_logs', 3], ['audit_log', 0]] as const) {
+      for (const [table, back] of [
+        ['download_logs', 3],
+        ['view_logs', 3],
+        ['audit_log', 0],
+      ] as const) {
         const months = Array.from({ length: back + 5 }, (_, i) => firstOfMonth(today?.month, i - back));
         expect(await boundsOf(database, table)).toEqual(
           months.slice(0, -1).map((lower, i) => ({
@@ -37,9 +43,11 @@ test(
   'rows without a month of their own are kept, counted, reported, and moved when their month is made',
   withLibrary(async ({ sql }) => {
     const [id] = await addMaterials(sql, '리더십 입문');
-    await sql`INSERT INTO download_logs (material_id, download_at) SELECT ${id!}, now() + interval '5 months' FROM generate_series(1, 3)`;
+    await sql`INSERT INTO download_logs (material_id, download_at) SELECT ${id}, now() + interval '5 months' FROM generate_series(1, 3)`;
     expect(await sql`SELECT FROM download_logs_default`).toHaveLength(3);
-    expect(await sql`SELECT alert_type FROM check_db_health()`).toEqual([{ alert_type: 'Rows in Default Partition' }]);
+    expect(await sql`SELECT alert_type FROM check_db_health()`).toEqual([
+      { alert_type: 'Rows in Default Partition' },
+    ]);
 
     await sql`SELECT create_month_partitions('download_logs', 0, 6)`;
 

@@ -14,9 +14,15 @@ test(
   withLibrary(async ({ sql }) => {
     await addMaterials(sql, '보이는 교육', '숨은 교육');
     await sql`UPDATE materials SET is_active = false WHERE title LIKE '숨은%'`;
-    const seenBy = (role: string) => asRole(sql, role, async (as) => (await as`SELECT title FROM materials ORDER BY id`).map((row) => row.title));
+    const seenBy = (role: string) =>
+      asRole(sql, role, async (as) =>
+        (await as`SELECT title FROM materials ORDER BY id`).map((row) => row.title),
+      );
     const foundBy = (role: string) =>
-      asRole(sql, role, async (as) => [(await as`SELECT FROM search_materials('교육')`).length, (await as`SELECT FROM search_all_materials('교육')`).length]);
+      asRole(sql, role, async (as) => [
+        (await as`SELECT FROM search_materials('교육')`).length,
+        (await as`SELECT FROM search_all_materials('교육')`).length,
+      ]);
 
     expect(await seenBy('education_admin')).toEqual(['보이는 교육', '숨은 교육']);
     expect(await seenBy('education_app')).toEqual(['보이는 교육']);
@@ -24,7 +30,12 @@ test(
     expect(await foundBy('education_admin')).toEqual([1, 2]);
     expect(await foundBy('education_app')).toEqual([1, 1]);
     for (const role of ROLES) {
-      const shown = await asRole(sql, role, (as) => as`SELECT sum(materials_uploaded)::int AS n FROM monthly_kpi UNION ALL SELECT sum(material_count)::int FROM category_performance`);
+      const shown = await asRole(
+        sql,
+        role,
+        (as) =>
+          as`SELECT sum(materials_uploaded)::int AS n FROM monthly_kpi UNION ALL SELECT sum(material_count)::int FROM category_performance`,
+      );
       expect(shown, role).toEqual([{ n: 1 }, { n: 1 }]);
     }
   }),
@@ -34,23 +45,41 @@ test(
   'the application writes what it sees, administrators everything, readers nothing',
   withLibrary(async ({ sql }) => {
     const [shown, hidden] = await addMaterials(sql, '보이는 자료', '숨은 자료');
-    await sql`UPDATE materials SET is_active = false WHERE id = ${hidden!}`;
+    await sql`UPDATE materials SET is_active = false WHERE id = ${hidden}`;
 
     await asRole(sql, 'education_app', async (app) => {
       expect(await app`UPDATE materials SET description = '고침' RETURNING id`).toEqual([{ id: shown }]);
-      expect(await app`DELETE FROM materials WHERE id = ${hidden!} RETURNING id`).toEqual([]);
+      expect(await app`DELETE FROM materials WHERE id = ${hidden} RETURNING id`).toEqual([]);
       await app`INSERT INTO materials (title) VALUES ('새 자료')`;
       await app`INSERT INTO tags (name) VALUES ('엑셀')`;
     });
-    await expect(asRole(sql, 'education_app', (app) => app`INSERT INTO materials (title, is_active) VALUES ('몰래', false)`)).rejects.toThrow('row-level security');
-    await expect(asRole(sql, 'education_app', (app) => app`DELETE FROM download_logs`)).rejects.toThrow('permission denied');
+    await expect(
+      asRole(
+        sql,
+        'education_app',
+        (app) => app`INSERT INTO materials (title, is_active) VALUES ('몰래', false)`,
+      ),
+    ).rejects.toThrow('row-level security');
+    await expect(asRole(sql, 'education_app', (app) => app`DELETE FROM download_logs`)).rejects.toThrow(
+      'permission denied',
+    );
 
     await asRole(sql, 'education_admin', async (admin) => {
-      expect(await admin`UPDATE materials SET is_active = true WHERE id = ${hidden!} RETURNING id`).toHaveLength(1);
+      expect(
+        await admin`UPDATE materials SET is_active = true WHERE id = ${hidden} RETURNING id`,
+      ).toHaveLength(1);
       await admin`UPDATE health_thresholds SET value = 20 WHERE name = 'database_size'`;
     });
-    for (const change of [`INSERT INTO tags (name) VALUES ('x')`, `UPDATE materials SET title = 'x'`, 'DELETE FROM view_logs', `INSERT INTO download_logs (material_id) VALUES (${shown})`]) {
-      await expect(asRole(sql, 'education_readonly', (reader) => reader.unsafe(change)), change).rejects.toThrow('permission denied');
+    for (const change of [
+      `INSERT INTO tags (name) VALUES ('x')`,
+      `UPDATE materials SET title = 'x'`,
+      'DELETE FROM view_logs',
+      `INSERT INTO download_logs (material_id) VALUES (${shown})`,
+    ]) {
+      await expect(
+        asRole(sql, 'education_readonly', (reader) => reader.unsafe(change)),
+        change,
+      ).rejects.toThrow('permission denied');
     }
   }),
 );
@@ -59,16 +88,21 @@ test(
   'a download by the application counts, whether or not it may see the material; a refresh is theirs to call',
   withLibrary(async ({ sql }) => {
     const [shown, hidden] = await addMaterials(sql, '보이는 자료', '숨은 자료');
-    await sql`UPDATE materials SET is_active = false WHERE id = ${hidden!}`;
+    await sql`UPDATE materials SET is_active = false WHERE id = ${hidden}`;
     await asRole(sql, 'education_app', async (app) => {
-      await app`INSERT INTO download_logs (material_id) VALUES (${shown!}), (${hidden!})`;
-      await app`INSERT INTO view_logs (material_id) VALUES (${shown!})`;
+      await app`INSERT INTO download_logs (material_id) VALUES (${shown}), (${hidden})`;
+      await app`INSERT INTO view_logs (material_id) VALUES (${shown})`;
       await app`SELECT refresh_popular_materials()`;
-      expect(await app`SELECT id, popularity_score FROM popular_materials`).toEqual([{ id: shown, popularity_score: '1.1' }]);
+      expect(await app`SELECT id, popularity_score FROM popular_materials`).toEqual([
+        { id: shown, popularity_score: '1.1' },
+      ]);
       expect(await app`SELECT * FROM check_db_health()`).toEqual([]);
       expect(await app`SELECT FROM recommend_materials('10.0.0.1')`).toEqual([]);
     });
-    expect(await sql`SELECT download_count FROM materials`).toEqual([{ download_count: '1' }, { download_count: '1' }]);
+    expect(await sql`SELECT download_count FROM materials`).toEqual([
+      { download_count: '1' },
+      { download_count: '1' },
+    ]);
   }),
 );
 
@@ -84,10 +118,14 @@ test(
 test(
   'no role has a password, a login or more than its grants',
   withLibrary(async ({ sql }) => {
-    expect(await sql`SELECT FROM pg_authid WHERE rolname LIKE 'education\\_%' AND (rolcanlogin OR rolpassword IS NOT NULL OR rolsuper OR rolbypassrls OR rolcreaterole)`).toHaveLength(0);
-    expect(await sql`
+    expect(
+      await sql`SELECT FROM pg_authid WHERE rolname LIKE 'education\\_%' AND (rolcanlogin OR rolpassword IS NOT NULL OR rolsuper OR rolbypassrls OR rolcreaterole)`,
+    ).toHaveLength(0);
+    expect(
+      await sql`
       SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'public'::regnamespace AND prosecdef
-         AND (proconfig IS NULL OR NOT proconfig::text LIKE '%search_path=public, pg_temp%' OR has_function_privilege('public', p.oid, 'execute'))`).toEqual([]);
+         AND (proconfig IS NULL OR NOT proconfig::text LIKE '%search_path=public, pg_temp%' OR has_function_privilege('public', p.oid, 'execute'))`,
+    ).toEqual([]);
   }),
 );
 
@@ -95,12 +133,17 @@ test(
   'an owner who may not create roles gets all the rest, and is told what to run later',
   withDatabase(async ({ sql, name, createUser, connectAs }) => {
     const owner = await createUser();
-    await sql.unsafe(`ALTER DATABASE ${name} OWNER TO ${owner.name}; GRANT ALL ON SCHEMA public TO ${owner.name}`);
+    await sql.unsafe(
+      `ALTER DATABASE ${name} OWNER TO ${owner.name}; GRANT ALL ON SCHEMA public TO ${owner.name}`,
+    );
     // Other databases of this server have the roles. These migrations ask for roles that nobody has.
     const directory = mkdtempSync(join(tmpdir(), 'eduschema-'));
     cpSync('migrations', directory, { recursive: true });
     const file = join(directory, '1.11.0_roles.sql');
-    writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/education_(readonly|app|admin)/g, `${name}_$1`));
+    writeFileSync(
+      file,
+      readFileSync(file, 'utf8').replaceAll(/education_(readonly|app|admin)/g, `${name}_$1`),
+    );
     const told: string[] = [];
 
     await migrate({
@@ -112,7 +155,9 @@ test(
     });
 
     expect(told).toHaveLength(1);
-    expect(told[0]).toContain(`CREATE ROLE ${name}_readonly NOLOGIN; CREATE ROLE ${name}_app NOLOGIN; CREATE ROLE ${name}_admin NOLOGIN;`);
+    expect(told[0]).toContain(
+      `CREATE ROLE ${name}_readonly NOLOGIN; CREATE ROLE ${name}_app NOLOGIN; CREATE ROLE ${name}_admin NOLOGIN;`,
+    );
     expect(told[0]).toContain('SELECT public.grant_education_roles();');
 
     // FORCE makes the owner subject to the policies; everything that runs as the owner has to work all the same.
@@ -121,7 +166,9 @@ test(
     await asOwner`UPDATE materials SET is_active = false WHERE title LIKE '숨은%'`;
     await asOwner`INSERT INTO download_logs (material_id) SELECT id FROM materials`;
     await asOwner`SELECT refresh_popular_materials()`;
-    expect(await asOwner`SELECT title, download_count FROM search_materials('교육')`).toEqual([{ title: '엑셀 교육', download_count: '1' }]);
+    expect(await asOwner`SELECT title, download_count FROM search_materials('교육')`).toEqual([
+      { title: '엑셀 교육', download_count: '1' },
+    ]);
     expect(await asOwner`SELECT sum(download_count)::int AS n FROM materials`).toEqual([{ n: 2 }]);
     expect(await asOwner`SELECT title FROM popular_materials`).toEqual([{ title: '엑셀 교육' }]);
     expect(await asOwner`SELECT operation FROM audit_log WHERE table_name = 'materials' ORDER BY id`).toEqual(
@@ -133,9 +180,15 @@ test(
       for (const role of later) await sql.unsafe(`CREATE ROLE ${role} NOLOGIN`);
       await asOwner`SELECT grant_education_roles()`;
       expect(await asRole(sql, `${name}_app`, (app) => app`SELECT title FROM materials`)).toHaveLength(1);
-      expect(await asRole(sql, `${name}_admin`, (admin) => admin`SELECT title FROM materials`)).toHaveLength(2);
-      expect(await asRole(sql, `${name}_app`, (app) => app`SELECT FROM search_materials('교육')`)).toHaveLength(1);
-      expect(await asRole(sql, `${name}_admin`, (admin) => admin`SELECT FROM search_all_materials('교육')`)).toHaveLength(2);
+      expect(await asRole(sql, `${name}_admin`, (admin) => admin`SELECT title FROM materials`)).toHaveLength(
+        2,
+      );
+      expect(
+        await asRole(sql, `${name}_app`, (app) => app`SELECT FROM search_materials('교육')`),
+      ).toHaveLength(1);
+      expect(
+        await asRole(sql, `${name}_admin`, (admin) => admin`SELECT FROM search_all_materials('교육')`),
+      ).toHaveLength(2);
 
       await rollback({ url: owner.url, directory, to: '0' });
       expect(await describeCatalogue(sql)).not.toContainEqual(expect.stringContaining(`${name}_app`));

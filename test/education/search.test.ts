@@ -6,10 +6,21 @@ import { withDatabase } from '../helpers/database.ts';
 import { addMaterials, asRole, withLibrary } from './library.ts';
 
 const titlesOf = async (sql: postgres.Sql | postgres.TransactionSql, query: string) =>
-  (await sql<{ title: string }[]>`SELECT title FROM search_materials(${query}, 0) ORDER BY title`).map((row) => row.title);
+  (await sql<{ title: string }[]>`SELECT title FROM search_materials(${query}, 0) ORDER BY title`).map(
+    (row) => row.title,
+  );
 
 describe('search_materials finds', () => {
-  const shelf = ['개인정보 보호', '신입사원 교육', '평생교육 100%', 'Excel_실무', String.raw`C:\자료`, "O'Neill & 팀", '安全 教育 😀', 'A B'];
+  const shelf = [
+    '개인정보 보호',
+    '신입사원 교육',
+    '평생교육 100%',
+    'Excel_실무',
+    String.raw`C:\자료`,
+    "O'Neill & 팀",
+    '安全 教育 😀',
+    'A B',
+  ];
   const cases: readonly [query: string, titles: readonly string[]][] = [
     ['교', ['신입사원 교육', '평생교육 100%']],
     ['교육', ['신입사원 교육', '평생교육 100%']],
@@ -50,7 +61,11 @@ describe('search_materials finds', () => {
     'composed and decomposed Hangul alike, in title and description',
     withLibrary(async ({ sql }) => {
       await sql`INSERT INTO materials (title, description) VALUES (normalize('교육 과정', NFD), null), ('맥에서', normalize('한글 교육', NFD)), ('윈도', '교육')`;
-      expect(await sql`SELECT in_title FROM search_materials('교육') ORDER BY id`).toEqual([{ in_title: true }, { in_title: false }, { in_title: false }]);
+      expect(await sql`SELECT in_title FROM search_materials('교육') ORDER BY id`).toEqual([
+        { in_title: true },
+        { in_title: false },
+        { in_title: false },
+      ]);
       expect(await sql`SELECT FROM search_materials(normalize('교육', NFD))`).toHaveLength(3);
     }),
   );
@@ -58,18 +73,36 @@ describe('search_materials finds', () => {
   test(
     'the most downloaded first, as many as asked, with the category',
     withLibrary(async ({ sql }) => {
-      const ids = await addMaterials(sql, '교육 하나', '교육 둘', '교육 셋');
-      await sql`INSERT INTO download_logs (material_id) VALUES (${ids[1]!}), (${ids[1]!}), (${ids[2]!})`;
-      expect(await sql`SELECT title, category_name, download_count FROM search_materials('교육', 2)`).toEqual([
-        { title: '교육 둘', category_name: '신입사원 교육', download_count: '2' },
-        { title: '교육 셋', category_name: '신입사원 교육', download_count: '1' },
-      ]);
+      const [, second, third] = await addMaterials(sql, '교육 하나', '교육 둘', '교육 셋');
+      await sql`INSERT INTO download_logs (material_id) VALUES (${second}), (${second}), (${third})`;
+      expect(await sql`SELECT title, category_name, download_count FROM search_materials('교육', 2)`).toEqual(
+        [
+          { title: '교육 둘', category_name: '신입사원 교육', download_count: '2' },
+          { title: '교육 셋', category_name: '신입사원 교육', download_count: '1' },
+        ],
+      );
     }),
   );
 });
 
 /** Few letters, so that queries hit: Hangul in both forms, lone jamo, both cases, digits, wildcards, white space. */
-const letter = fc.constantFrom(...'교육과정각가', ...'교각'.normalize('NFD'), 'ㅋ', 'ㅠ', ...'aAbB1%_\\\'":&|!*', 'É', 'é', 'é'.normalize('NFD'), ' ', '\n', '\t', '\u0002', '😀', 'ß', 'İ');
+const letter = fc.constantFrom(
+  ...'교육과정각가',
+  ...'교각'.normalize('NFD'),
+  'ㅋ',
+  'ㅠ',
+  ...'aAbB1%_\\\'":&|!*',
+  'É',
+  'é',
+  'é'.normalize('NFD'),
+  ' ',
+  '\n',
+  '\t',
+  '\u0002',
+  '😀',
+  'ß',
+  'İ',
+);
 const text = (maxLength: number) => fc.array(letter, { maxLength }).map((letters) => letters.join(''));
 
 test(
@@ -101,7 +134,9 @@ test(
   'needs no extension and no locale: the same in a database of locale C',
   withDatabase(async ({ url, name, sql }) => {
     const plain = `${name}_c`;
-    await sql.unsafe(`CREATE DATABASE ${plain} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`);
+    await sql.unsafe(
+      `CREATE DATABASE ${plain} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`,
+    );
     const inPlain = new URL(url);
     inPlain.pathname = `/${plain}`;
     const { default: connect } = await import('postgres');
@@ -133,7 +168,8 @@ test(
     }
 
     await asRole(sql, 'education_app', async (app) => {
-      const used = async () => (await app`SELECT pg_stat_get_xact_numscans('idx_materials_search'::regclass)::int AS n`)[0]?.n;
+      const used = async () =>
+        (await app`SELECT pg_stat_get_xact_numscans('idx_materials_search'::regclass)::int AS n`)[0]?.n;
       const before = await used();
       expect(await titlesOf(app, '복지')).toEqual(['자료 777']);
       expect(await used()).toBe(before + 1);

@@ -3,17 +3,49 @@ import { addMaterials, withLibrary } from './library.ts';
 
 describe('what the tables refuse', () => {
   const refused: readonly [what: string, sql: string, constraint: string][] = [
-    ['a file over 100 MB', `INSERT INTO materials (title, file_size) VALUES ('a', 104857601)`, 'materials_file_size_at_most_100_mb'],
-    ['a file of negative size', `INSERT INTO materials (title, file_size) VALUES ('a', -1)`, 'materials_file_size_not_negative'],
-    ['a difficulty of 6', `INSERT INTO materials (title, difficulty_level) VALUES ('a', 6)`, 'materials_difficulty_level_1_to_5'],
+    [
+      'a file over 100 MB',
+      `INSERT INTO materials (title, file_size) VALUES ('a', 104857601)`,
+      'materials_file_size_at_most_100_mb',
+    ],
+    [
+      'a file of negative size',
+      `INSERT INTO materials (title, file_size) VALUES ('a', -1)`,
+      'materials_file_size_not_negative',
+    ],
+    [
+      'a difficulty of 6',
+      `INSERT INTO materials (title, difficulty_level) VALUES ('a', 6)`,
+      'materials_difficulty_level_1_to_5',
+    ],
     ['a blank title', `INSERT INTO materials (title) VALUES ('  ')`, 'materials_title_not_blank'],
-    ['a category that is not there', `INSERT INTO materials (title, category_id) VALUES ('a', 999)`, 'materials_category_id_fkey'],
+    [
+      'a category that is not there',
+      `INSERT INTO materials (title, category_id) VALUES ('a', 999)`,
+      'materials_category_id_fkey',
+    ],
     ['a tag in other case', `INSERT INTO tags (name) VALUES ('Excel'), ('EXCEL')`, 'tags_name_key'],
-    ['a tag in other Unicode form', `INSERT INTO tags (name) VALUES ('교육'), (normalize('교육', NFD))`, 'tags_name_key'],
+    [
+      'a tag in other Unicode form',
+      `INSERT INTO tags (name) VALUES ('교육'), (normalize('교육', NFD))`,
+      'tags_name_key',
+    ],
     ['a tag with spaces around it', `INSERT INTO tags (name) VALUES (' 교육')`, 'tags_name_trimmed'],
-    ['a permission in other case', `INSERT INTO permissions (name) VALUES ('Materials.View')`, 'permissions_name_key'],
-    ['a colour that is none', `INSERT INTO categories (name, color) VALUES ('a', 'red')`, 'categories_color_is_hex'],
-    ['an address without @', `INSERT INTO users (username, email) VALUES ('a', 'b')`, 'users_email_has_at_sign'],
+    [
+      'a permission in other case',
+      `INSERT INTO permissions (name) VALUES ('Materials.View')`,
+      'permissions_name_key',
+    ],
+    [
+      'a colour that is none',
+      `INSERT INTO categories (name, color) VALUES ('a', 'red')`,
+      'categories_color_is_hex',
+    ],
+    [
+      'an address without @',
+      `INSERT INTO users (username, email) VALUES ('a', 'b')`,
+      'users_email_has_at_sign',
+    ],
   ];
 
   test(
@@ -33,7 +65,12 @@ test(
     const categories = await sql<{ name: string }[]>`SELECT name FROM categories ORDER BY sort_order`;
 
     expect(categories.map((row) => row.name)).toEqual([
-      '신입사원 교육', '리더십', '컴플라이언스', 'IT 기술', '비즈니스 스킬', '안전 교육',
+      '신입사원 교육',
+      '리더십',
+      '컴플라이언스',
+      'IT 기술',
+      '비즈니스 스킬',
+      '안전 교육',
     ]);
     expect(await sql`SELECT FROM permissions`).toHaveLength(10);
   }),
@@ -66,14 +103,14 @@ test(
 
     await sql`DELETE FROM categories WHERE id = (SELECT min(id) FROM categories)`;
     await sql`DELETE FROM users`;
-    await sql`DELETE FROM materials WHERE id = ${gone!}`;
+    await sql`DELETE FROM materials WHERE id = ${gone}`;
 
-    expect(await sql`SELECT id, category_id, uploaded_by, download_count, view_count FROM materials`).toEqual([
-      { id: kept, category_id: null, uploaded_by: null, download_count: '1', view_count: '1' },
-    ]);
-    expect(await sql`SELECT material_id FROM download_logs UNION ALL SELECT material_id FROM view_logs`).toEqual([
-      { material_id: kept }, { material_id: kept },
-    ]);
+    expect(await sql`SELECT id, category_id, uploaded_by, download_count, view_count FROM materials`).toEqual(
+      [{ id: kept, category_id: null, uploaded_by: null, download_count: '1', view_count: '1' }],
+    );
+    expect(
+      await sql`SELECT material_id FROM download_logs UNION ALL SELECT material_id FROM view_logs`,
+    ).toEqual([{ material_id: kept }, { material_id: kept }]);
   }),
 );
 
@@ -84,9 +121,9 @@ describe('updated_at', () => {
       const [id] = await addMaterials(sql, '보고서 작성');
       const long = '2020-01-01 00:00:00+00';
       const moved = async (change: string) => {
-        await sql`UPDATE materials SET updated_at = ${long} WHERE id = ${id!}`;
+        await sql`UPDATE materials SET updated_at = ${long} WHERE id = ${id}`;
         await sql.unsafe(change);
-        const [row] = await sql`SELECT updated_at > ${long} AS moved FROM materials WHERE id = ${id!}`;
+        const [row] = await sql`SELECT updated_at > ${long} AS moved FROM materials WHERE id = ${id}`;
         return row?.moved;
       };
 

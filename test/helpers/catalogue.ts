@@ -103,7 +103,9 @@ const QUESTIONS: readonly string[] = [
  */
 export async function describeCatalogue(sql: Sql): Promise<string[]> {
   const lines = await sql.begin('read only', async (transaction) => {
-    await transaction.unsafe(`set local timezone = 'UTC'; set local search_path = ''; set local datestyle = 'ISO'`);
+    await transaction.unsafe(
+      `set local timezone = 'UTC'; set local search_path = ''; set local datestyle = 'ISO'`,
+    );
     const answers: string[] = [];
     for (const question of QUESTIONS) {
       const rows = await transaction.unsafe<{ format: string }[]>(question);

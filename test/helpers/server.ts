@@ -2,17 +2,17 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
 import { canEnter, findAccount } from '../../src/db/embedded/account.ts';
 import { findBinaries } from '../../src/db/embedded/binaries.ts';
 import { createDataFolder } from '../../src/db/embedded/create-data-folder.ts';
+import { commonHome } from '../../src/db/embedded/data-place.ts';
 import { launch } from '../../src/db/embedded/launch.ts';
-import { readPostmasterFile } from '../../src/db/embedded/postmaster-file.ts';
+import { findFreePort } from '../../src/db/embedded/port.ts';
 import { provideBinaries } from '../../src/db/embedded/provide-binaries.ts';
+import { stopServer } from '../../src/db/embedded/stop-server.ts';
 
 /** The server of a test run. */
 export interface TestServer {
@@ -83,20 +83,30 @@ async function dropTemplate(url: string, template: string): Promise<void> {
 async function startServer(): Promise<StartedServer> {
   const url = process.env.TEST_DATABASE_URL;
   if (url) return { url, kind: 'TEST_DATABASE_URL', stop: async () => {} };
-  if (await isDockerReachable()) return startContainer();
-  return startEmbedded();
+  return (await startContainer()) ?? startEmbedded();
 }
 
-async function startContainer(): Promise<StartedServer> {
+/** With Docker, a container; undefined without it, or where it has no image and cannot get one. */
+async function startContainer(): Promise<StartedServer | undefined> {
+  if (!(await isDockerReachable())) return undefined;
   const { PostgreSqlContainer } = await import('@testcontainers/postgresql');
-  const image = process.env.TEST_POSTGRES_IMAGE ?? `postgres:${process.env.TEST_POSTGRES_VERSION ?? '18'}`;
+  const named = process.env.TEST_POSTGRES_IMAGE;
+  const image = named ?? `postgres:${process.env.TEST_POSTGRES_VERSION ?? '18'}`;
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const container = await new PostgreSqlContainer(image).withCommand(['postgres', ...flags]).start();
-  return {
-    url: container.getConnectionUri(),
-    kind: `Docker, ${image}`,
-    stop: async () => void (await container.stop()),
-  };
+  try {
+    const container = await new PostgreSqlContainer(image).withCommand(['postgres', ...flags]).start();
+    return {
+      url: container.getConnectionUri(),
+      kind: `Docker, ${image}`,
+      stop: async () => void (await container.stop()),
+    };
+  } catch (error) {
+    if (named) throw error;
+    process.stderr.write(
+      `Docker does not start ${image}, so the embedded server is used: ${(error as Error).message}\n`,
+    );
+    return undefined;
+  }
 }
 
 /** Asks the engine's socket, where there is one: an answer takes milliseconds. */
@@ -132,7 +142,7 @@ async function startEmbedded(): Promise<StartedServer> {
   const folder = makeServerFolder(account);
   const binaries = provideBinaries(findBinaries(process.cwd(), embeddedPackage()), {
     account,
-    home: '/var/lib/eduschema',
+    home: commonHome,
   });
   const dataFolder = join(folder, 'data');
   const password = randomBytes(12).toString('hex');
@@ -145,9 +155,7 @@ async function startEmbedded(): Promise<StartedServer> {
       url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
       kind: 'embedded',
       async stop() {
-        // Nothing of it is needed any more: an immediate shutdown.
-        process.kill(pid, 'SIGQUIT');
-        while (readPostmasterFile(dataFolder)) await sleep(10);
+        await stopServer(pid);
         rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
       },
     };
@@ -180,15 +188,4 @@ function stopWhenWeDie(pid: number, folder: string): void {
   });
   watcher.unref();
   (watcher.stdin as unknown as { unref(): void }).unref();
-}
-
-function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.on('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { countOf } from '../../output/duration.ts';
 import { addMigrationOptions, type CommonOptions } from '../options.ts';
-import type { Runner } from '../run.ts';
+import type { DatabaseContext, Runner } from '../run.ts';
 import { watchMigrations } from '../migration-report.ts';
 
 interface Options extends CommonOptions {
@@ -16,8 +16,7 @@ export function baselineCommand(program: Command, runner: Runner): void {
     .argument('<version>', 'the version that the database has')
     .option('-n, --dry-run', 'print the SQL, change nothing')
     .action(
-      runner.database<Options>(async (context, version) => {
-        const { baseline } = await import('../../migrations/baseline.ts');
+      runner.database(() => import('../../migrations/baseline.ts'), async ({ baseline }, context: DatabaseContext<Options>, version) => {
         const { recorded, current, script } = await baseline(context.database, watchMigrations(context), version as string, context.options);
         return {
           columns: [

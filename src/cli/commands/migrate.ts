@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { addMigrationOptions, type CommonOptions, parseCount } from '../options.ts';
-import type { Runner } from '../run.ts';
+import type { DatabaseContext, Runner } from '../run.ts';
+import type { Settings } from '../settings.ts';
 import { reportMigrations, watchMigrations } from '../migration-report.ts';
 
 interface Options extends CommonOptions {
@@ -22,11 +23,15 @@ export function migrateCommand(program: Command, runner: Runner): void {
     .option('--single-transaction', 'all in one transaction: all are applied, or none')
     .option('--out-of-order', 'also those older than the newest applied one')
     .action(
-      runner.database<Options>(async (context) => {
-        const { migrate } = await import('../../migrations/migrate.ts');
-        const result = await migrate(context.database, watchMigrations(context), context.options);
+      runner.database(load, async ({ migrate, folder }, context: DatabaseContext<Options>) => {
+        const result = await migrate(context.database, { ...watchMigrations(context), folder }, context.options);
         return reportMigrations(result, 'applied');
       }),
     );
   addMigrationOptions(command);
+}
+
+async function load({ migrations }: Settings) {
+  const [{ migrate }, { beginReading }] = await Promise.all([import('../../migrations/migrate.ts'), import('../../migrations/folder.ts')]);
+  return { migrate, folder: beginReading(migrations) };
 }

@@ -17,7 +17,7 @@ export function newCommand(program: Command, runner: Runner): void {
     .action(
       runner.local<Options>(async ({ settings, options }, name) => {
         const { newMigration } = await import('../../migrations/new.ts');
-        const written = newMigration(settings.migrations, name as string, { typescript: options.ts, now: new Date() });
+        const written = await newMigration(settings.migrations, name as string, { typescript: options.ts, now: new Date() });
         return { rows: [written], summary: {}, message: `wrote ${written.file}\nnext: fill it in, then eduschema migrate` };
       }),
     );

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addMigrationOptions, type CommonOptions, parseCount } from '../options.ts';
 import { confirm } from '../confirm.ts';
-import type { Runner } from '../run.ts';
+import type { DatabaseContext, Runner } from '../run.ts';
 import { reportMigrations, watchMigrations } from '../migration-report.ts';
 
 interface Options extends CommonOptions {
@@ -24,8 +24,7 @@ export function rollbackCommand(program: Command, runner: Runner): void {
     .option('--single-transaction', 'all in one transaction: all are undone, or none')
     .option('-y, --yes', 'do not ask')
     .action(
-      runner.database<Options>(async (context) => {
-        const { listRollback, rollback } = await import('../../migrations/migrate.ts');
+      runner.database(() => import('../../migrations/migrate.ts'), async ({ listRollback, rollback }, context: DatabaseContext<Options>) => {
         const settings = watchMigrations(context);
         if (!context.options.dryRun) {
           const names = await listRollback(context.database, settings, context.options);

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { StatusResult } from '../../migrations/status.ts';
 import type { Column, Report } from '../../output/report.ts';
 import { addMigrationOptions, type CommonOptions } from '../options.ts';
-import type { Runner } from '../run.ts';
+import type { DatabaseContext, Runner } from '../run.ts';
 
 interface Options extends CommonOptions {
   readonly exitCode?: boolean;
@@ -15,8 +15,7 @@ export function statusCommand(program: Command, runner: Runner): void {
     .description('what is applied and what is pending')
     .option('--exit-code', 'exit 1 unless every migration is applied as it is')
     .action(
-      runner.database<Options>(async ({ database, settings, options }) => {
-        const { status } = await import('../../migrations/status.ts');
+      runner.database(() => import('../../migrations/status.ts'), async ({ status }, { database, settings, options }: DatabaseContext<Options>) => {
         return reportStatus(await status(database, settings.migrations), options.exitCode ?? false);
       }),
     );

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { countOf } from '../../output/duration.ts';
 import { addMigrationOptions, type CommonOptions } from '../options.ts';
-import type { Runner } from '../run.ts';
+import type { DatabaseContext, Runner } from '../run.ts';
 
 /** `eduschema verify` */
 export function verifyCommand(program: Command, runner: Runner): void {
@@ -9,8 +9,7 @@ export function verifyCommand(program: Command, runner: Runner): void {
     .command('verify')
     .description('compare applied migrations with their files; exit 1 when one was edited or is gone')
     .action(
-      runner.database<CommonOptions>(async ({ database, settings }) => {
-        const { verify } = await import('../../migrations/verify.ts');
+      runner.database(() => import('../../migrations/verify.ts'), async ({ verify }, { database, settings }: DatabaseContext<CommonOptions>) => {
         const rows = await verify(database, settings.migrations);
         const wrong = rows.filter(({ result }) => result === 'edited' || result === 'missing');
         return {

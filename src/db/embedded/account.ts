@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** An account of the operating system that a server runs as. */
@@ -29,4 +29,11 @@ export function canEnter(account: Account | undefined, folder: string): boolean 
   const { mode, uid, gid } = statSync(folder);
   const passable = uid === account.uid ? mode & 0o100 : gid === account.gid ? mode & 0o010 : mode & 0o001;
   return passable !== 0 && (dirname(folder) === folder || canEnter(account, dirname(folder)));
+}
+
+/** Makes a folder that every account can pass through, whatever the umask is; one that is there stays as it is. */
+export function makeOpenFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  mkdirSync(folder, { recursive: true });
+  if (process.getuid?.() === 0) chmodSync(folder, 0o755);
 }

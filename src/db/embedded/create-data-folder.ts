@@ -96,7 +96,7 @@ async function initialise(cluster: string, work: string, options: NewDataFolder)
     if (made.exitCode === 0) {
       if (await createDatabase(cluster, program, options)) return;
       output = `With the locale ${locale} PostgreSQL does not take Hangul for letters.`;
-    } else if (!/locale/.test(output)) break;
+    } else if (!/invalid locale name|encoding mismatch/.test(output)) break;
   }
   throw explainServerLog(output, failure);
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Account, canEnter, findAccount } from './account.ts';
+import { type Account, canEnter, findAccount, makeOpenFolder } from './account.ts';
 import type { ServerFiles } from './server-files.ts';
 
 /** Where a server's data is, and whose it is. */
@@ -35,13 +35,20 @@ export function chooseDataPlace(files: ServerFiles, onProgress?: (text: string) 
   if (canEnter(account, realpathSync(files.folder)))
     return placeIn(files, join(files.folder, 'data'), account);
   const folder = join(commonHome, nameFor(files));
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  makeOpenFolder(commonHome);
+  makeOpenFolder(folder);
   writeFileSync(join(folder, ownerName), `${realpathSync(files.folder)}\n`);
   writeFileSync(join(files.folder, noteName), `${join(folder, 'data')}\n`);
   onProgress?.(
     `PostgreSQL does not run as root and its account cannot enter ${files.folder}: the data goes to ${folder}`,
   );
   return placeIn(files, join(folder, 'data'), account);
+}
+
+/** Makes data outside `.eduschema` ours after the project was moved, so that a later copy of it gets its own. */
+export function claimData({ folder }: ServerFiles, { dataFolder }: DataPlace): void {
+  const owner = join(dirname(dataFolder), ownerName);
+  if (existsSync(owner)) writeFileSync(owner, `${realpathSync(folder)}\n`);
 }
 
 function placeIn({ folder }: ServerFiles, dataFolder: string, account: Account | undefined): DataPlace {

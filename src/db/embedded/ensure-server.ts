@@ -5,7 +5,7 @@ import { EduschemaError } from '../../errors.ts';
 import type { Target } from '../target.ts';
 import { type Binaries, findBinaries } from './binaries.ts';
 import { createDataFolder, syncDataFolder } from './create-data-folder.ts';
-import { chooseDataPlace, type DataPlace, findDataPlace } from './data-place.ts';
+import { chooseDataPlace, claimData, type DataPlace, findDataPlace } from './data-place.ts';
 import { disownDeadPostmaster, findPostmaster } from './find-postmaster.ts';
 import { isPortTaken, isSharedMemoryTaken, launch } from './launch.ts';
 import { findFreePort } from './port.ts';
@@ -64,6 +64,7 @@ export async function ensureServer(files: ServerFiles, options: EmbeddedOptions)
   if (existing) {
     checkDataVersion(place.dataFolder, binaries);
     readPassword(files);
+    claimData(files, place);
     disownDeadPostmaster(place.dataFolder);
   } else {
     await setUp(files, place, binaries, options);

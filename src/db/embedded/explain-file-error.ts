@@ -9,6 +9,13 @@ export function explainFileError(error: unknown, failure: string, folder: string
       hint: `${hint}, or name a server with --url`,
       cause: error,
     });
+  const { syscall, path } = error as NodeJS.ErrnoException;
+  if (syscall?.startsWith('spawn')) {
+    return new EduschemaError('embedded-unavailable', `${failure}: ${path} does not run here (${code})`, {
+      hint: 'the binaries need glibc (so not Alpine) and a folder that is not mounted noexec; or name a server with --url',
+      cause: error,
+    });
+  }
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
@@ -17,7 +24,7 @@ export function explainFileError(error: unknown, failure: string, folder: string
     case 'EACCES':
     case 'EPERM':
       return failed(
-        `${(error as NodeJS.ErrnoException).path ?? folder} cannot be written or read by this user`,
+        `${path ?? folder} cannot be written or read by this user`,
         `make ${folder} yours, or run eduschema as the user who ran it first`,
       );
     case 'EEXIST':

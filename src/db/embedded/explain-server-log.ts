@@ -31,7 +31,7 @@ const explanations: readonly Explanation[] = [
     hint: 'run eduschema as the user who ran it first, or eduschema db reset to start empty',
   },
   {
-    pattern: /locale/,
+    pattern: /invalid locale name|encoding mismatch|does not take Hangul/,
     message: 'this machine has no locale in which PostgreSQL knows Hangul for letters',
     hint: 'install the locale C.UTF-8 or en_US.UTF-8 (Debian: apt-get install locales), or name a server with --url',
   },

@@ -16,11 +16,20 @@ export function findLeases(folder: string): number[] {
   const pids = new Set<number>();
   for (const name of listFiles(folder)) {
     const path = join(folder, name);
-    const holder = JSON.parse(readFileSync(path, 'utf8') || 'null') as ProcessIdentity | null;
+    const holder = readHolder(path);
     if (holder && isRunning(holder)) pids.add(holder.pid);
     else rmSync(path, { force: true });
   }
   return [...pids];
+}
+
+/** Undefined for a lease whose taker was killed while writing it. */
+function readHolder(path: string): ProcessIdentity | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as ProcessIdentity;
+  } catch {
+    return undefined;
+  }
 }
 
 function listFiles(folder: string): string[] {

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EduschemaError } from '../../errors.ts';
 import { findProcess, isRunning, type ProcessIdentity } from './process-identity.ts';
@@ -26,12 +26,21 @@ export async function withLockFile<T>(path: string, use: () => Promise<T>): Prom
 }
 
 function tryLock(path: string): boolean {
+  let file: number;
   try {
-    writeFileSync(path, JSON.stringify(findProcess(process.pid)), { flag: 'wx' });
-    return true;
+    file = openSync(path, 'wx');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
+  }
+  try {
+    writeSync(file, JSON.stringify(findProcess(process.pid)));
+    return true;
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  } finally {
+    closeSync(file);
   }
 }
 

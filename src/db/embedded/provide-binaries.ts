@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { EduschemaError } from '../../errors.ts';
-import { type Account, canEnter } from './account.ts';
+import { type Account, canEnter, makeOpenFolder } from './account.ts';
 import { areBinariesWhole, type Binaries, mendBinaries } from './binaries.ts';
 
 export interface BinariesOptions {
@@ -43,11 +43,11 @@ function canMend(binaries: Binaries): boolean {
   }
 }
 
-function copyBinaries(from: Binaries, to: Binaries, { home, onProgress }: BinariesOptions): void {
+function copyBinaries(from: Binaries, to: Binaries, { account, home, onProgress }: BinariesOptions): void {
   onProgress?.(`copying the binaries of PostgreSQL ${from.version} to ${dirname(to.folder)}`);
   const work = `${dirname(to.folder)}.${randomBytes(4).toString('hex')}`;
   try {
-    mkdirSync(home, { recursive: true, mode: 0o755 });
+    makeOpenFolder(home);
     for (const part of ['bin', 'lib', 'share', 'pg-symlinks.json']) {
       if (!existsSync(join(from.folder, part))) continue;
       cpSync(join(from.folder, part), join(work, 'native', part), {
@@ -57,6 +57,7 @@ function copyBinaries(from: Binaries, to: Binaries, { home, onProgress }: Binari
       });
     }
     mendBinaries({ ...from, folder: join(work, 'native') });
+    if (account) openToAll(work);
     renameSync(work, dirname(to.folder));
   } catch (error) {
     // Another command was faster: its copy is as good.
@@ -69,4 +70,13 @@ function copyBinaries(from: Binaries, to: Binaries, { home, onProgress }: Binari
 /** Static libraries are for compiling against. */
 function isNeeded(path: string): boolean {
   return !path.endsWith('.a');
+}
+
+/** npm may have written them for their owner alone (umask). */
+function openToAll(path: string): void {
+  const file = lstatSync(path);
+  if (file.isSymbolicLink()) return;
+  const isFolder = file.isDirectory();
+  chmodSync(path, isFolder || file.mode & 0o100 ? 0o755 : 0o644);
+  if (isFolder) for (const name of readdirSync(path)) openToAll(join(path, name));
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EduschemaError } from '../../errors.ts';
+import { makeOpenFolder } from './account.ts';
 
 /** What is in a project's `.eduschema`, as paths. */
 export interface ServerFiles {
@@ -37,9 +38,8 @@ export function serverFiles(folder: string): ServerFiles {
 /** Makes `.eduschema` where it is missing, which git ignores by a file of its own. */
 export function ensureServerFolder({ folder }: ServerFiles): void {
   if (existsSync(join(folder, '.gitignore'))) return;
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
-  // As root, the account of the server passes through; what is secret here has its own mode.
-  if (process.getuid?.() === 0) chmodSync(folder, 0o755);
+  // As root, the account of the server passes through; what is secret in it has its own mode.
+  makeOpenFolder(folder);
   writeFileSync(join(folder, '.gitignore'), '*\n');
 }
 

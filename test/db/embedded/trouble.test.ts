@@ -208,6 +208,10 @@ describe('the embedded server', () => {
       expect(server.dataFolder).toMatch(/^\/var\/lib\/eduschema\//);
       expect(again.server.dataFolder).toBe(server.dataFolder);
       expect(options.progress).toContainEqual(expect.stringContaining('does not run as root'));
+      const copied = { ...options, folder: `${options.folder}.copied` };
+      cpSync(options.folder, copied.folder, { recursive: true });
+      expect((await askOnce(copied)).server.dataFolder).not.toBe(server.dataFolder);
+      await resetEmbedded(copied);
       await resetEmbedded(options);
       expect(statSync(dirname(server.dataFolder), { throwIfNoEntry: false })).toBeUndefined();
     }),
