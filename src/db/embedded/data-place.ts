@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Account, canEnter, findAccount, makeOpenFolder } from './account.ts';
@@ -34,7 +34,7 @@ export function chooseDataPlace(files: ServerFiles, onProgress?: (text: string) 
   const account = findAccount();
   if (canEnter(account, realpathSync(files.folder)))
     return placeIn(files, join(files.folder, 'data'), account);
-  const folder = join(commonHome, nameFor(files));
+  const folder = join(commonHome, randomBytes(8).toString('hex'));
   makeOpenFolder(commonHome);
   makeOpenFolder(folder);
   writeFileSync(join(folder, ownerName), `${realpathSync(files.folder)}\n`);
@@ -55,16 +55,15 @@ function placeIn({ folder }: ServerFiles, dataFolder: string, account: Account |
   return { dataFolder, account, home: account === undefined ? folder : commonHome };
 }
 
-function nameFor({ folder }: ServerFiles): string {
-  return createHash('sha256').update(realpathSync(folder)).digest('hex').slice(0, 16);
-}
+/** What `chooseDataPlace` notes: a reset follows no note to another place. */
+const placeOfData = new RegExp(`^${commonHome}/[0-9a-f]{16}/data$`);
 
 /** A project that was copied with its note has no right to the data; one that was moved has. */
 function readNote({ folder }: ServerFiles): string | undefined {
   if (!existsSync(join(folder, noteName))) return undefined;
   const dataFolder = readFileSync(join(folder, noteName), 'utf8').trim();
   const owner = join(dirname(dataFolder), ownerName);
-  if (!existsSync(owner)) return undefined;
+  if (!placeOfData.test(dataFolder) || !existsSync(owner)) return undefined;
   const project = readFileSync(owner, 'utf8').trim();
   return project === realpathSync(folder) || !existsSync(join(project, noteName)) ? dataFolder : undefined;
 }

@@ -126,18 +126,24 @@ function describeServer(files: ServerFiles, dataFolder: string, pid: number, por
     sessionAttributes: 'any',
     origin: 'the embedded server',
   };
-  const version = readServerState(files).version ?? readDataVersion(dataFolder);
+  const version = readServerState(files).version ?? readDataVersion(dataFolder) ?? 'unknown';
   return { target, port, version, dataFolder, pid, kept: isKept(files, pid) };
 }
 
-/** The major version of the data: `18`. */
-export function readDataVersion(dataFolder: string): string {
-  return readFileSync(join(dataFolder, 'PG_VERSION'), 'utf8').trim();
+/** The major version of the data: `18`; undefined where the file that says it is gone. */
+export function readDataVersion(dataFolder: string): string | undefined {
+  const file = join(dataFolder, 'PG_VERSION');
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
 }
 
 function checkDataVersion(dataFolder: string, binaries: Binaries): void {
   const version = readDataVersion(dataFolder);
   if (version === String(binaries.major)) return;
+  if (version === undefined) {
+    throw new EduschemaError('embedded-failed', `${dataFolder} holds no PostgreSQL data`, {
+      hint: 'eduschema db reset starts empty',
+    });
+  }
   throw new EduschemaError(
     'embedded-failed',
     `the data in ${dataFolder} is of PostgreSQL ${version}, and the embedded server is ${binaries.version}`,

@@ -21,11 +21,13 @@ export interface EmbeddedStatus {
   readonly running: EmbeddedServer | undefined;
   /** Undefined before the first start. */
   readonly dataFolder: string | undefined;
-  /** The major version of the data: `18`. */
+  /** The major version of the data: `18`; undefined also where the data does not say. */
   readonly dataVersion: string | undefined;
   /** The pids of the commands that use it now. */
   readonly usedBy: readonly number[];
 }
+
+const failure = 'the embedded PostgreSQL cannot be used';
 
 /**
  * Lends the project's embedded server to `use`, after setting it up and starting it if need be. It stops afterwards,
@@ -84,9 +86,14 @@ export async function stopEmbedded({ folder }: EmbeddedOptions): Promise<Embedde
 
 /** Says what there is. Starts nothing and makes nothing. */
 export async function findEmbeddedStatus({ folder }: EmbeddedOptions): Promise<EmbeddedStatus> {
-  return existsSync(folder)
-    ? findStatus(serverFiles(folder))
-    : { running: undefined, dataFolder: undefined, dataVersion: undefined, usedBy: [] };
+  if (!existsSync(folder)) {
+    return { running: undefined, dataFolder: undefined, dataVersion: undefined, usedBy: [] };
+  }
+  try {
+    return await findStatus(serverFiles(folder));
+  } catch (error) {
+    throw explainFileError(error, failure, folder);
+  }
 }
 
 /**
@@ -103,7 +110,7 @@ export async function resetEmbedded({ folder }: EmbeddedOptions): Promise<string
     await stopUnused(files);
     const place = findDataPlace(files);
     if (place) rmSync(place.dataFolder, { recursive: true, force: true, maxRetries: 5 });
-    if (place?.dataFolder.startsWith(commonHome))
+    if (place?.dataFolder.startsWith(`${commonHome}/`))
       rmSync(dirname(place.dataFolder), { recursive: true, force: true });
     for (const path of [files.state, files.password, files.log]) rmSync(path, { force: true });
     return place?.dataFolder;
@@ -122,7 +129,7 @@ async function locked<T>(files: ServerFiles, use: () => Promise<T>): Promise<T> 
     ensureServerFolder(files);
     return await withLockFile(files.lock, use);
   } catch (error) {
-    throw explainFileError(error, 'the embedded PostgreSQL cannot be used', files.folder);
+    throw explainFileError(error, failure, files.folder);
   }
 }
 

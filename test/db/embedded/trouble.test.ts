@@ -144,6 +144,8 @@ describe('the embedded server', () => {
 
       expect(refused.message).toMatch(/is of PostgreSQL 15, and the embedded server is 18/);
       expect(refused.hint).toContain('eduschema db reset');
+      rmSync(join(server.dataFolder, 'PG_VERSION'));
+      await expect(askOnce(options)).rejects.toThrow('holds no PostgreSQL data');
       await resetEmbedded(options);
       await askOnce(options);
     }),
