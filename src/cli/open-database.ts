@@ -14,6 +14,7 @@ export async function openDatabase<T>(context: LocalContext<CommonOptions>, use:
     configUrl: settings.found.config.url,
     homeFolder: world.homeFolder,
     userName: world.userName,
+    onWarning: (text) => progress.say(`warning: ${text}`),
   });
   const session: SessionOptions = { applicationName: settings.env.PGAPPNAME ?? 'eduschema', leaves: true };
   if (target) {
