@@ -18,7 +18,10 @@ const withoutUmzugCli = {
 const leaveApart = {
   name: 'leave-apart',
   setup({ onResolve }) {
-    onResolve({ filter: new RegExp(`^(${apart.join('|')})$`) }, ({ path }) => ({ path: `./lib/${path}.cjs`, external: true }));
+    onResolve({ filter: new RegExp(`^(${apart.join('|')})$`) }, ({ path }) => ({
+      path: `./lib/${path}.cjs`,
+      external: true,
+    }));
   },
 };
 
@@ -49,16 +52,22 @@ const results = await Promise.all([
     entryPoints: { index: 'src/index.ts' },
     splitting: true,
     format: 'esm',
-    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    },
     plugins: [withoutUmzugCli],
   }),
   build({ ...commonJs, entryPoints: { cli: 'src/cli/main.ts' }, plugins: [leaveApart] }),
-  ...apart.map((name) => build({ ...commonJs, entryPoints: { [`lib/${name}`]: name }, plugins: [withoutUmzugCli] })),
+  ...apart.map((name) =>
+    build({ ...commonJs, entryPoints: { [`lib/${name}`]: name }, plugins: [withoutUmzugCli] }),
+  ),
 ]);
 
 // What is bundled keeps its licence.
 const inputs = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
-const packages = new Set(inputs.map((path) => /^(?:.*\/)?node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[0]).filter(Boolean));
+const packages = new Set(
+  inputs.map((path) => /^(?:.*\/)?node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[0]).filter(Boolean),
+);
 const notices = [...packages].sort().map((folder) => {
   const { name, version, license } = JSON.parse(readFileSync(`${folder}package.json`, 'utf8'));
   return `${name} ${version} (${license})\n\n${readLicence(folder)}`;

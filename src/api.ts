@@ -13,7 +13,9 @@ import type { StatusResult } from './migrations/status.ts';
 import type { VerifyRow } from './migrations/verify.ts';
 
 /** Which database: a URL, as psql takes it, or the caller's own postgres.js handle. */
-export type ConnectionOptions = { readonly url: string; readonly sql?: never } | { readonly sql: Sql; readonly url?: never };
+export type ConnectionOptions =
+  | { readonly url: string; readonly sql?: never }
+  | { readonly sql: Sql; readonly url?: never };
 
 /** What every verb of migrations takes beside the database. */
 export interface MigrationOptions extends Partial<Omit<MigrationSettings, 'journal' | 'shownDirectory'>> {
@@ -22,15 +24,23 @@ export interface MigrationOptions extends Partial<Omit<MigrationSettings, 'journ
 }
 
 /** Applies what is pending: as `eduschema migrate`. */
-export async function migrate(options: ConnectionOptions & MigrationOptions & MigrateOptions): Promise<MigrateResult> {
+export async function migrate(
+  options: ConnectionOptions & MigrationOptions & MigrateOptions,
+): Promise<MigrateResult> {
   const room = await import('./migrations/migrate.ts');
-  return withDatabase(targetOf(options), {}, (database) => room.migrate(database, settingsOf(options), options));
+  return withDatabase(targetOf(options), {}, (database) =>
+    room.migrate(database, settingsOf(options), options),
+  );
 }
 
 /** Undoes the newest migration, or several: as `eduschema rollback --yes`. */
-export async function rollback(options: ConnectionOptions & MigrationOptions & RollbackOptions): Promise<MigrateResult> {
+export async function rollback(
+  options: ConnectionOptions & MigrationOptions & RollbackOptions,
+): Promise<MigrateResult> {
   const room = await import('./migrations/migrate.ts');
-  return withDatabase(targetOf(options), {}, (database) => room.rollback(database, settingsOf(options), options));
+  return withDatabase(targetOf(options), {}, (database) =>
+    room.rollback(database, settingsOf(options), options),
+  );
 }
 
 /** What is applied and what is pending: as `eduschema status`. */
@@ -46,21 +56,33 @@ export async function verify(options: ConnectionOptions & MigrationOptions): Pro
 }
 
 /** Records `version` and all older ones without running them: as `eduschema baseline`. */
-export async function baseline(options: ConnectionOptions & MigrationOptions & { readonly version: string; readonly dryRun?: boolean }): Promise<BaselineResult> {
+export async function baseline(
+  options: ConnectionOptions & MigrationOptions & { readonly version: string; readonly dryRun?: boolean },
+): Promise<BaselineResult> {
   const room = await import('./migrations/baseline.ts');
-  return withDatabase(targetOf(options), {}, (database) => room.baseline(database, settingsOf(options), options.version, options));
+  return withDatabase(targetOf(options), {}, (database) =>
+    room.baseline(database, settingsOf(options), options.version, options),
+  );
 }
 
 /** Writes an empty migration and returns how it is called: as `eduschema new`. */
-export async function newMigration(options: { readonly name: string; readonly directory?: string; readonly typescript?: boolean }): Promise<{ readonly version: string; readonly file: string }> {
+export async function newMigration(options: {
+  readonly name: string;
+  readonly directory?: string;
+  readonly typescript?: boolean;
+}): Promise<{ readonly version: string; readonly file: string }> {
   const room = await import('./migrations/new.ts');
-  return room.newMigration(settingsOf(options), options.name, { typescript: options.typescript, now: new Date() });
+  return room.newMigration(settingsOf(options), options.name, {
+    typescript: options.typescript,
+    now: new Date(),
+  });
 }
 
 function targetOf({ url, sql }: ConnectionOptions): Target {
   if (sql) return targetOfSql(sql);
   const target = url === undefined ? undefined : resolveTarget({ url, env: {} });
-  if (!target) throw new EduschemaError('target-invalid', 'no database was given', { hint: 'pass url or sql' });
+  if (!target)
+    throw new EduschemaError('target-invalid', 'no database was given', { hint: 'pass url or sql' });
   return target;
 }
 
@@ -69,6 +91,9 @@ function settingsOf({ directory = 'migrations', journal, ...settings }: Migratio
     ...settings,
     directory: resolve(directory),
     shownDirectory: directory,
-    journal: { schema: journal?.schema ?? settings.schema ?? 'public', name: journal?.table ?? 'schema_versions' },
+    journal: {
+      schema: journal?.schema ?? settings.schema ?? 'public',
+      name: journal?.table ?? 'schema_versions',
+    },
   };
 }

@@ -26,7 +26,12 @@ export function defineConfig(config: Config): Config {
   return config;
 }
 
-const fileNames = ['eduschema.config.ts', 'eduschema.config.js', 'eduschema.config.mjs', 'eduschema.config.json'];
+const fileNames = [
+  'eduschema.config.ts',
+  'eduschema.config.js',
+  'eduschema.config.mjs',
+  'eduschema.config.json',
+];
 
 /** A configuration that was found, or an empty one. */
 export interface FoundConfig {
@@ -40,9 +45,15 @@ export interface FoundConfig {
  * Throws when a named file is missing, cannot be loaded, or holds a key or a type that is not known.
  */
 export async function loadConfig(folder: string, named?: string): Promise<FoundConfig> {
-  const path = named === undefined ? fileNames.map((name) => join(folder, name)).find((candidate) => existsSync(candidate)) : resolve(folder, named);
+  const path =
+    named === undefined
+      ? fileNames.map((name) => join(folder, name)).find((candidate) => existsSync(candidate))
+      : resolve(folder, named);
   if (path === undefined) return { config: {}, path: undefined };
-  if (!existsSync(path)) throw new EduschemaError('config-invalid', `there is no configuration ${named}`, { hint: 'check the path behind --config' });
+  if (!existsSync(path))
+    throw new EduschemaError('config-invalid', `there is no configuration ${named}`, {
+      hint: 'check the path behind --config',
+    });
   const config = await read(path);
   check(config, path);
   return { config, path };
@@ -54,7 +65,10 @@ async function read(path: string): Promise<unknown> {
     const { createJiti } = await import('jiti');
     return await createJiti(path, { tsconfigPaths: true, fsCache: false }).import(path, { default: true });
   } catch (cause) {
-    throw new EduschemaError('config-invalid', `${path} cannot be loaded: ${(cause as Error).message}`, { hint: 'fix the file', cause });
+    throw new EduschemaError('config-invalid', `${path} cannot be loaded: ${(cause as Error).message}`, {
+      hint: 'fix the file',
+      cause,
+    });
   }
 }
 
@@ -70,15 +84,18 @@ const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'object'>>
 };
 
 function check(config: unknown, path: string): asserts config is Config {
-  const invalid = (message: string, hint?: string) => new EduschemaError('config-invalid', `${path}: ${message}`, { hint });
-  if (typeof config !== 'object' || config === null) throw invalid('exports no object', 'write: export default { ... }');
+  const invalid = (message: string, hint?: string) =>
+    new EduschemaError('config-invalid', `${path}: ${message}`, { hint });
+  if (typeof config !== 'object' || config === null)
+    throw invalid('exports no object', 'write: export default { ... }');
   for (const [key, value] of Object.entries(config)) {
     const type = knownTypes[key as keyof Config];
     if (!type) throw invalid(`"${key}" is not known`, `known are ${Object.keys(knownTypes).join(', ')}`);
     if (value !== undefined && typeof value !== type) throw invalid(`"${key}" must be a ${type}`);
   }
   for (const [key, value] of Object.entries((config as Config).journal ?? {})) {
-    if (key !== 'schema' && key !== 'table') throw invalid(`"journal.${key}" is not known`, 'known are journal.schema, journal.table');
+    if (key !== 'schema' && key !== 'table')
+      throw invalid(`"journal.${key}" is not known`, 'known are journal.schema, journal.table');
     if (typeof value !== 'string') throw invalid(`"journal.${key}" must be a string`);
   }
 }

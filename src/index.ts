@@ -1,6 +1,3 @@
-export type { HostAndPort, Target, TlsSettings } from './db/target.ts';
-export { EduschemaError, type ErrorCode } from './errors.ts';
-export { type Config, defineConfig } from './config.ts';
 export {
   baseline,
   type ConnectionOptions,
@@ -11,8 +8,11 @@ export {
   status,
   verify,
 } from './api.ts';
-export type { MigrateResult } from './migrations/carry-out.ts';
+export { type Config, defineConfig } from './config.ts';
+export type { HostAndPort, Target, TlsSettings } from './db/target.ts';
+export { EduschemaError, type ErrorCode } from './errors.ts';
 export type { BaselineResult } from './migrations/baseline.ts';
+export type { MigrateResult } from './migrations/carry-out.ts';
 export type { MigrationDone } from './migrations/execute.ts';
 export type { MigrationContext, MigrationFunction, MigrationSql } from './migrations/module.ts';
 export type { MigrationEvent } from './migrations/settings.ts';

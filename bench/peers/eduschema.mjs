@@ -14,10 +14,18 @@ export default {
     projectDir(dir);
     for (const m of list) {
       const options = m.noTx ? ' transaction:false' : '';
-      put(`${dir}/migrations/${stamp(m.n)}_${m.name}.sql`, `${m.bom ?? ''}-- migrate:up${options}\n${m.sql}\n-- migrate:down\n${m.down ?? ''}\n`);
+      put(
+        `${dir}/migrations/${stamp(m.n)}_${m.name}.sql`,
+        `${m.bom ?? ''}-- migrate:up${options}\n${m.sql}\n-- migrate:down\n${m.down ?? ''}\n`,
+      );
     }
   },
-  run: (dir, url) => ({ cmd: process.execPath, args: [bin, 'migrate'], cwd: dir, env: { DATABASE_URL: url } }),
+  run: (dir, url) => ({
+    cmd: process.execPath,
+    args: [bin, 'migrate'],
+    cwd: dir,
+    env: { DATABASE_URL: url },
+  }),
   applied: 'SELECT count(*) FROM schema_versions',
   table: 'schema_versions',
 };

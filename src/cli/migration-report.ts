@@ -6,7 +6,13 @@ import type { CommonOptions } from './options.ts';
 import type { DatabaseContext } from './run.ts';
 
 /** The settings of a command's migrations, with what happens shown as progress and warnings. */
-export function watchMigrations({ settings, progress, signal, options, warnings }: DatabaseContext<CommonOptions>): MigrationSettings {
+export function watchMigrations({
+  settings,
+  progress,
+  signal,
+  options,
+  warnings,
+}: DatabaseContext<CommonOptions>): MigrationSettings {
   const onProgress = (event: MigrationEvent) => {
     switch (event.type) {
       case 'waiting':
@@ -25,12 +31,20 @@ export function watchMigrations({ settings, progress, signal, options, warnings 
   return { ...settings.migrations, signal, onProgress };
 }
 
-function showHolder({ pid, application, host, since }: Extract<MigrationEvent, { type: 'waiting' }>['holder']): string {
+function showHolder({
+  pid,
+  application,
+  host,
+  since,
+}: Extract<MigrationEvent, { type: 'waiting' }>['holder']): string {
   return [`pid ${pid}`, application, host, since && `since ${since}`].filter(Boolean).join(', ');
 }
 
 /** What `migrate` or `rollback` did, as a report. */
-export function reportMigrations({ done, previous, current, script }: MigrateResult, verb: 'applied' | 'undone'): Report {
+export function reportMigrations(
+  { done, previous, current, script }: MigrateResult,
+  verb: 'applied' | 'undone',
+): Report {
   const summary = { [verb]: done.length, previous: previous ?? null, current: current ?? null };
   if (script !== undefined) return { rows: [], summary, text: script === '' ? '-- nothing to do\n' : script };
   const durationMs = done.reduce((sum, step) => sum + step.durationMs, 0);
@@ -44,6 +58,9 @@ export function reportMigrations({ done, previous, current, script }: MigrateRes
     rows: done,
     shown: 40,
     summary,
-    message: done.length === 0 ? `nothing to do; ${now}` : `${countOf(done.length, 'migration')} ${verb} in ${showDuration(durationMs)}; ${now}`,
+    message:
+      done.length === 0
+        ? `nothing to do; ${now}`
+        : `${countOf(done.length, 'migration')} ${verb} in ${showDuration(durationMs)}; ${now}`,
   };
 }

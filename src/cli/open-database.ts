@@ -6,7 +6,10 @@ import type { CommonOptions } from './options.ts';
 import type { LocalContext } from './run.ts';
 
 /** Opens the database that flags, variables and configuration name; without any, the embedded server. */
-export async function openDatabase<T>(context: LocalContext<CommonOptions>, use: (database: Database) => Promise<T>): Promise<T> {
+export async function openDatabase<T>(
+  context: LocalContext<CommonOptions>,
+  use: (database: Database) => Promise<T>,
+): Promise<T> {
   const { options, settings, world, progress } = context;
   const target = resolveTarget({
     url: options.url,
@@ -22,9 +25,12 @@ export async function openDatabase<T>(context: LocalContext<CommonOptions>, use:
     return withDatabase(target, session, use);
   }
   const { withEmbeddedServer } = await import('../db/embedded/server.ts');
-  return withEmbeddedServer({ folder: join(world.cwd, '.eduschema'), onProgress: (text) => progress.work(text) }, (server) => {
-    progress.rest();
-    progress.say(`using the embedded PostgreSQL ${server.version} in .eduschema/ (no database was named)`);
-    return withDatabase(server.target, session, use);
-  });
+  return withEmbeddedServer(
+    { folder: join(world.cwd, '.eduschema'), onProgress: (text) => progress.work(text) },
+    (server) => {
+      progress.rest();
+      progress.say(`using the embedded PostgreSQL ${server.version} in .eduschema/ (no database was named)`);
+      return withDatabase(server.target, session, use);
+    },
+  );
 }

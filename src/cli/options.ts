@@ -31,7 +31,10 @@ export function addCommonOptions(command: Command): Command {
 /** The options of commands that open a database. */
 export function addDatabaseOptions(command: Command): Command {
   return addCommonOptions(command)
-    .option('--url <url>', 'database to use (default: DATABASE_URL, PGHOST ..., the configuration, else an embedded server)')
+    .option(
+      '--url <url>',
+      'database to use (default: DATABASE_URL, PGHOST ..., the configuration, else an embedded server)',
+    )
     .option('--schema <name>', 'schema for what is not qualified')
     .option('--role <name>', 'role that does the work and owns what is created')
     .option('--lock-timeout <time>', 'give up waiting for a lock, as in 10s', parseTime)
@@ -49,17 +52,20 @@ export function addMigrationOptions(command: Command): Command {
 /** A whole number above 0, for commander. */
 export function parseCount(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It must be a whole number above 0.');
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError('It must be a whole number above 0.');
   return value;
 }
 
 function parseSeconds(text: string): number {
   const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value < 0) throw new InvalidArgumentError('It must be a number of seconds.');
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError('It must be a number of seconds.');
   return value;
 }
 
 function parseTime(text: string): string {
-  if (!/^\d+(\.\d+)?\s*(us|ms|s|min|h|d)?$/.test(text)) throw new InvalidArgumentError('It must be a time as PostgreSQL takes it: 500ms, 10s, 2min, 0.');
+  if (!/^\d+(\.\d+)?\s*(us|ms|s|min|h|d)?$/.test(text))
+    throw new InvalidArgumentError('It must be a time as PostgreSQL takes it: 500ms, 10s, 2min, 0.');
   return text;
 }

@@ -33,8 +33,15 @@ export async function runProgram(argv: readonly string[], world: World): Promise
     .helpOption('-h, --help', 'explain a command')
     .showSuggestionAfterError()
     .exitOverride()
-    .configureOutput({ writeOut: (text) => world.stdout.write(text), writeErr: () => {}, outputError: () => {} })
-    .addHelpText('after', '\nStart with: eduschema migrate\nEach command explains itself: eduschema <command> --help');
+    .configureOutput({
+      writeOut: (text) => world.stdout.write(text),
+      writeErr: () => {},
+      outputError: () => {},
+    })
+    .addHelpText(
+      'after',
+      '\nStart with: eduschema migrate\nEach command explains itself: eduschema <command> --help',
+    );
   const runner = createRunner(world, (code) => {
     exitCode = code;
   });
@@ -63,7 +70,15 @@ export async function runProgram(argv: readonly string[], world: World): Promise
 function usageError({ message, code }: CommanderError, argv: readonly string[]): EduschemaError {
   const [first = '', ...suggestion] = message.replace(/^error: /, '').split('\n');
   const command = argv.find((arg) => !arg.startsWith('-'));
-  const help = code === 'commander.unknownCommand' || command === undefined ? 'eduschema --help' : `eduschema ${command} --help`;
-  const hint = suggestion.join(' ').replace(/^\((.*)\)$/, '$1').trim();
-  return new EduschemaError('usage', first, { hint: hint ? `${hint.replace(/\?$/, '')}? See ${help}` : `see ${help}` });
+  const help =
+    code === 'commander.unknownCommand' || command === undefined
+      ? 'eduschema --help'
+      : `eduschema ${command} --help`;
+  const hint = suggestion
+    .join(' ')
+    .replace(/^\((.*)\)$/, '$1')
+    .trim();
+  return new EduschemaError('usage', first, {
+    hint: hint ? `${hint.replace(/\?$/, '')}? See ${help}` : `see ${help}`,
+  });
 }

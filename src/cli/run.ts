@@ -24,7 +24,11 @@ export interface DatabaseContext<Options> extends LocalContext<Options> {
 }
 
 export type LocalTask<Options> = (context: LocalContext<Options>, ...args: string[]) => Promise<Report>;
-export type DatabaseTask<Options, Room> = (room: Room, context: DatabaseContext<Options>, ...args: string[]) => Promise<Report>;
+export type DatabaseTask<Options, Room> = (
+  room: Room,
+  context: DatabaseContext<Options>,
+  ...args: string[]
+) => Promise<Report>;
 
 /** Imports what a task needs, and may begin with what needs no database. */
 export type Load<Room> = (settings: Settings) => Promise<Room>;
@@ -34,12 +38,16 @@ export interface Runner {
   /** For what needs no database. */
   local<Options extends CommonOptions>(task: LocalTask<Options>): (...args: unknown[]) => Promise<void>;
   /** Opens the configured database for the task, and closes it. `load` imports the room while the connection opens. */
-  database<Options extends CommonOptions, Room>(load: Load<Room>, task: DatabaseTask<Options, Room>): (...args: unknown[]) => Promise<void>;
+  database<Options extends CommonOptions, Room>(
+    load: Load<Room>,
+    task: DatabaseTask<Options, Room>,
+  ): (...args: unknown[]) => Promise<void>;
 }
 
 /** Told what a command came to: its exit code. */
 export type OnExit = (code: number) => void;
 
+/** The runner of a command line in `world`. */
 export function createRunner(world: World, onExit: OnExit): Runner {
   const local =
     <Options extends CommonOptions>(task: LocalTask<Options>) =>
@@ -55,16 +63,28 @@ export function createRunner(world: World, onExit: OnExit): Runner {
     database: <Options extends CommonOptions, Room>(load: Load<Room>, task: DatabaseTask<Options, Room>) =>
       local<Options>((context, ...args) => {
         const room = load(context.settings);
-        return withConfiguredDatabase(context, async (database) => task(await room, { ...context, database }, ...args));
+        return withConfiguredDatabase(context, async (database) =>
+          task(await room, { ...context, database }, ...args),
+        );
       }),
   };
 }
 
-async function runTask<Options extends CommonOptions>(world: World, options: Options, task: LocalTask<Options>, args: string[]): Promise<number> {
+async function runTask<Options extends CommonOptions>(
+  world: World,
+  options: Options,
+  task: LocalTask<Options>,
+  args: string[],
+): Promise<number> {
   const { renderJson, renderText } = await import('../output/render-report.ts');
   const colours = usesColours(world, options, world.stderr);
   const person = Boolean(world.stderr.isTTY) && !options.json && !world.env.CI;
-  const progress = createProgress({ stderr: world.stderr, person, quiet: Boolean(options.quiet || options.json), colours });
+  const progress = createProgress({
+    stderr: world.stderr,
+    person,
+    quiet: Boolean(options.quiet || options.json),
+    colours,
+  });
   const interruption = new AbortController();
   let interruptedBy: 'SIGINT' | 'SIGTERM' | undefined;
   const stopListening = world.onInterrupt((signal) => {
@@ -76,15 +96,25 @@ async function runTask<Options extends CommonOptions>(world: World, options: Opt
     const settings = await findSettings(world, options);
     if (options.verbose) for (const origin of settings.origins) progress.say(origin);
     const warnings: string[] = [];
-    const report = await task({ options, settings, progress, world, signal: interruption.signal, warnings }, ...args);
+    const report = await task(
+      { options, settings, progress, world, signal: interruption.signal, warnings },
+      ...args,
+    );
     progress.rest();
     const complete = { ...report, warnings: [...(report.warnings ?? []), ...warnings] };
     if (!options.json) for (const warning of complete.warnings) progress.say(`warning: ${warning}`);
-    world.stdout.write(options.json ? renderJson(complete) : await renderText(complete, usesColours(world, options, world.stdout)));
+    world.stdout.write(
+      options.json
+        ? renderJson(complete)
+        : await renderText(complete, usesColours(world, options, world.stdout)),
+    );
     return report.failing ? 1 : 0;
   } catch (error) {
     progress.rest();
-    const shown = interruptedBy && !(error instanceof EduschemaError && error.code === 'interrupted') ? new EduschemaError('interrupted', 'interrupted', { cause: error }) : error;
+    const shown =
+      interruptedBy && !(error instanceof EduschemaError && error.code === 'interrupted')
+        ? new EduschemaError('interrupted', 'interrupted', { cause: error })
+        : error;
     await showError(world, options, shown);
     if (interruptedBy) return interruptedBy === 'SIGINT' ? 130 : 143;
     return error instanceof EduschemaError ? 2 : 3;
@@ -94,7 +124,10 @@ async function runTask<Options extends CommonOptions>(world: World, options: Opt
   }
 }
 
-async function withConfiguredDatabase<Options extends CommonOptions, T>(context: LocalContext<Options>, use: (database: Database) => Promise<T>): Promise<T> {
+async function withConfiguredDatabase<Options extends CommonOptions, T>(
+  context: LocalContext<Options>,
+  use: (database: Database) => Promise<T>,
+): Promise<T> {
   const { openDatabase } = await import('./open-database.ts');
   return openDatabase(context, use);
 }
@@ -107,7 +140,11 @@ export async function showError(world: World, options: CommonOptions, error: unk
 }
 
 /** https://no-color.org: NO_COLOR counts when it is not empty. */
-function usesColours({ env }: World, options: CommonOptions, output: { isTTY?: boolean | undefined }): boolean {
+function usesColours(
+  { env }: World,
+  options: CommonOptions,
+  output: { isTTY?: boolean | undefined },
+): boolean {
   if (options.color === false || options.json || env.NO_COLOR) return false;
   return Boolean(output.isTTY) || Boolean(env.FORCE_COLOR && env.FORCE_COLOR !== '0');
 }

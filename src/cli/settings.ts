@@ -22,9 +22,18 @@ export async function findSettings(world: World, options: CommonOptions): Promis
   const found = await loadConfig(world.cwd, options.config ?? env.EDUSCHEMA_CONFIG);
   const { config } = found;
   const origins: string[] = [];
-  const choose = <T>(name: string, flag: T | undefined, variable: string, configured: T | undefined): T | undefined => {
+  const choose = <T>(
+    name: string,
+    flag: T | undefined,
+    variable: string,
+    configured: T | undefined,
+  ): T | undefined => {
     const [value, origin] =
-      flag !== undefined ? [flag, 'flag'] : env[variable] !== undefined ? [env[variable] as T, `variable ${variable}`] : [configured, found.path];
+      flag !== undefined
+        ? [flag, 'flag']
+        : env[variable] !== undefined
+          ? [env[variable] as T, `variable ${variable}`]
+          : [configured, found.path];
     if (value !== undefined) origins.push(`${name} = ${value} (${origin})`);
     return value;
   };
@@ -39,11 +48,17 @@ export async function findSettings(world: World, options: CommonOptions): Promis
     migrations: {
       directory,
       shownDirectory: relative(world.cwd, directory) || '.',
-      journal: journal === undefined ? configuredJournal(config.journal, schema) : parseJournal(journal, schema),
+      journal:
+        journal === undefined ? configuredJournal(config.journal, schema) : parseJournal(journal, schema),
       schema: schema && checkIdentifier(schema, 'the schema'),
       role: choose('role', options.role, 'EDUSCHEMA_ROLE', config.role),
       lockTimeout: choose('lock timeout', options.lockTimeout, 'EDUSCHEMA_LOCK_TIMEOUT', config.lockTimeout),
-      statementTimeout: choose('statement timeout', options.statementTimeout, 'EDUSCHEMA_STATEMENT_TIMEOUT', config.statementTimeout),
+      statementTimeout: choose(
+        'statement timeout',
+        options.statementTimeout,
+        'EDUSCHEMA_STATEMENT_TIMEOUT',
+        config.statementTimeout,
+      ),
       waitSeconds: Number(choose('wait', options.wait, 'EDUSCHEMA_WAIT', config.wait) ?? 60),
     },
   };
@@ -51,15 +66,23 @@ export async function findSettings(world: World, options: CommonOptions): Promis
 
 const defaultJournal = 'schema_versions';
 
-function configuredJournal(journal: { schema?: string; table?: string } | undefined, schema: string | undefined): QualifiedName {
+function configuredJournal(
+  journal: { schema?: string; table?: string } | undefined,
+  schema: string | undefined,
+): QualifiedName {
   return nameJournal(journal?.schema ?? schema ?? 'public', journal?.table ?? defaultJournal);
 }
 
 /** `table` or `schema.table`, each as it is or in double quotes. */
 function parseJournal(text: string, schema: string | undefined): QualifiedName {
-  const parts = [...text.matchAll(/"((?:[^"]|"")+)"|([^."]+)/g)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '');
+  const parts = [...text.matchAll(/"((?:[^"]|"")+)"|([^."]+)/g)].map(
+    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '',
+  );
   const [first, second, third] = parts;
-  if (first === undefined || third !== undefined) throw new EduschemaError('config-invalid', `${text} is no table's name`, { hint: 'as in --journal schema.table' });
+  if (first === undefined || third !== undefined)
+    throw new EduschemaError('config-invalid', `${text} is no table's name`, {
+      hint: 'as in --journal schema.table',
+    });
   return second === undefined ? nameJournal(schema ?? 'public', first) : nameJournal(first, second);
 }
 

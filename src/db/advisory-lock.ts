@@ -41,7 +41,13 @@ export function lockKeyOf(what: string): LockKey {
  * `alsoFree` must be free as well: a killed runner's statement can outlive its lock.
  * Throws `lock-held`, naming the holder, when it does not come free in time.
  */
-export async function withAdvisoryLock<T>(sql: Sql, key: LockKey, alsoFree: LockKey, wait: LockWait, use: () => Promise<T>): Promise<T> {
+export async function withAdvisoryLock<T>(
+  sql: Sql,
+  key: LockKey,
+  alsoFree: LockKey,
+  wait: LockWait,
+  use: () => Promise<T>,
+): Promise<T> {
   await acquire(sql, key, alsoFree, wait);
   try {
     return await use();
@@ -57,7 +63,9 @@ async function acquire(sql: Sql, key: LockKey, alsoFree: LockKey, wait: LockWait
   const deadline = performance.now() + wait.waitSeconds * 1000;
   let told: number | undefined;
   for (let attempt = 0; ; attempt++) {
-    const [{ locked } = { locked: false }] = await sql<[{ locked: boolean }]>`SELECT pg_try_advisory_lock(${key.classId}, ${key.objectId}) AS locked`;
+    const [{ locked } = { locked: false }] = await sql<
+      [{ locked: boolean }]
+    >`SELECT pg_try_advisory_lock(${key.classId}, ${key.objectId}) AS locked`;
     const holder = await findHolder(sql, locked ? alsoFree : key);
     if (locked && !holder) return;
     if (locked) await sql`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`;
@@ -93,7 +101,12 @@ async function findHolder(sql: Sql, key: LockKey): Promise<LockHolder | undefine
 
 /** `pid 4711 (eduschema migrate, user postgres, host 127.0.0.1, since 2026-11-22T09:30:00Z)`. */
 export function describeHolder({ pid, user, application, host, since }: LockHolder): string {
-  const known = [application, user && `user ${user}`, host && `host ${host}`, since && `since ${since}`].filter(Boolean);
+  const known = [
+    application,
+    user && `user ${user}`,
+    host && `host ${host}`,
+    since && `since ${since}`,
+  ].filter(Boolean);
   return known.length > 0 ? `pid ${pid} (${known.join(', ')})` : `pid ${pid}`;
 }
 

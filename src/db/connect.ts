@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import postgres, { type Notice, type Sql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
-import { explainConnectError } from './explain-error.ts';
+import { explainConnectError, explainServerError } from './explain-error.ts';
 import { openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
 import type { HostAndPort, SessionAttributes, Target } from './target.ts';
@@ -48,23 +48,32 @@ export interface SessionOptions {
 
 /**
  * Opens the database that `target` names, lends it to `use`, and closes it whatever happens.
- * Throws an EduschemaError that says what to do when it cannot be reached, or when the server is older than 14.
+ * Throws an EduschemaError that says what to do when it cannot be reached, or when the server is older than 14;
+ * what the server says while `use` runs is turned into one as well.
  */
 export async function withDatabase<T>(
   target: Target,
   options: SessionOptions,
   use: (database: Database) => Promise<T>,
 ): Promise<T> {
-  return withSession(target, options, (session) =>
-    use({
-      ...session,
-      target,
-      withSession: (more, useSession) => withSession(target, { ...options, ...more }, useSession),
-    }),
-  );
+  try {
+    return await withSession(target, options, (session) =>
+      use({
+        ...session,
+        target,
+        withSession: (more, useSession) => withSession(target, { ...options, ...more }, useSession),
+      }),
+    );
+  } catch (error) {
+    throw explainServerError(error, target);
+  }
 }
 
-async function withSession<T>(target: Target, options: SessionOptions, use: (session: Session) => Promise<T>): Promise<T> {
+async function withSession<T>(
+  target: Target,
+  options: SessionOptions,
+  use: (session: Session) => Promise<T>,
+): Promise<T> {
   const session = await openSession(target, options);
   try {
     return await use(session);
@@ -95,7 +104,11 @@ async function openSession(target: Target, options: SessionOptions): Promise<Own
   throw lastError;
 }
 
-async function openSessionAt(target: Target, address: HostAndPort, options: SessionOptions): Promise<OwnSession> {
+async function openSessionAt(
+  target: Target,
+  address: HostAndPort,
+  options: SessionOptions,
+): Promise<OwnSession> {
   let tap: StatementTap | undefined;
   let opened: Duplex | undefined;
   const sql = postgres({
@@ -104,7 +117,10 @@ async function openSessionAt(target: Target, address: HostAndPort, options: Sess
     database: target.database,
     user: target.user,
     // A function, because an empty string would make the driver look into process.env.
-    pass: typeof target.password === 'function' ? target.password : () => (target.password as string | undefined) ?? '',
+    pass:
+      typeof target.password === 'function'
+        ? target.password
+        : () => (target.password as string | undefined) ?? '',
     ssl: false,
     socket: async () => {
       const socket = await openSocket(target, address);
@@ -125,7 +141,10 @@ async function openSessionAt(target: Target, address: HostAndPort, options: Sess
   try {
     const facts = await findServerFacts(sql);
     if (facts.versionNumber < oldestServer) {
-      throw new EduschemaError('server-unsupported', `the server is PostgreSQL ${facts.version}; eduschema needs 14 or newer`);
+      throw new EduschemaError(
+        'server-unsupported',
+        `the server is PostgreSQL ${facts.version}; eduschema needs 14 or newer`,
+      );
     }
     const close = async (timeout: number) => {
       await sql.end({ timeout });

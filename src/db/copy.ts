@@ -8,7 +8,13 @@ const sliceLength = 64 * 1024;
  * Runs `COPY ... FROM stdin` with the data that stands in `text` from `start` to `end`.
  * Throws the server's error, whether it refuses the statement or the data.
  */
-export async function copyFromText(session: Session, statement: string, text: string, start: number, end: number): Promise<void> {
+export async function copyFromText(
+  session: Session,
+  statement: string,
+  text: string,
+  start: number,
+  end: number,
+): Promise<void> {
   session.tap.reset();
   const stream = await session.sql.unsafe(statement).writable();
   // The driver forgets an error that comes after the end of the data; the tap does not.

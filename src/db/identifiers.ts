@@ -31,5 +31,8 @@ export function checkIdentifier(name: string, what: string): string {
   if (name.includes('\0')) throw new EduschemaError('config-invalid', `${what} contains a zero byte`);
   const bytes = Buffer.byteLength(name);
   if (bytes <= longestIdentifier) return name;
-  throw new EduschemaError('config-invalid', `${what} ${name} has ${bytes} bytes; PostgreSQL allows ${longestIdentifier}`);
+  throw new EduschemaError(
+    'config-invalid',
+    `${what} ${name} has ${bytes} bytes; PostgreSQL allows ${longestIdentifier}`,
+  );
 }

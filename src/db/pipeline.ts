@@ -15,7 +15,10 @@ const window = 8;
  * with the first failure, after which nothing more is sent. What was on its way by then was answered too: inside a
  * transaction block the server refuses it (25P02). Rows that statements return are discarded as they arrive.
  */
-export async function sendPipelined(session: Session, messages: Iterable<string>): Promise<MessageFailure | undefined> {
+export async function sendPipelined(
+  session: Session,
+  messages: Iterable<string>,
+): Promise<MessageFailure | undefined> {
   session.tap.reset();
   const underWay: Promise<void>[] = [];
   let failure: MessageFailure | undefined;

@@ -51,9 +51,13 @@ async function encrypt(socket: Socket, host: string, tls: TlsSettings): Promise<
   if (!accepted) {
     if (tls.mode === 'prefer' || tls.mode === 'allow') return socket;
     socket.destroy();
-    throw new EduschemaError('connection-failed', `the server at ${host} does not support TLS, but sslmode is ${tls.mode}`, {
-      hint: 'switch ssl on in postgresql.conf, or use sslmode=prefer',
-    });
+    throw new EduschemaError(
+      'connection-failed',
+      `the server at ${host} does not support TLS, but sslmode is ${tls.mode}`,
+      {
+        hint: 'switch ssl on in postgresql.conf, or use sslmode=prefer',
+      },
+    );
   }
   const { connect: connectTls } = await import('node:tls');
   return new Promise((resolve, reject) => {
@@ -68,7 +72,9 @@ async function encrypt(socket: Socket, host: string, tls: TlsSettings): Promise<
 function askForTls(socket: Socket): Promise<boolean> {
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
-    socket.once('close', () => reject(Object.assign(new Error('the server closed the connection'), { code: 'ECONNRESET' })));
+    socket.once('close', () =>
+      reject(Object.assign(new Error('the server closed the connection'), { code: 'ECONNRESET' })),
+    );
     socket.once('data', (answer: Buffer) => {
       socket.removeAllListeners('error');
       socket.removeAllListeners('close');
@@ -80,12 +86,16 @@ function askForTls(socket: Socket): Promise<boolean> {
 
 /** As libpq: `require` with a root certificate is `verify-ca`; only `verify-full` compares the host's name. */
 function tlsOptions(host: string, tls: TlsSettings): ConnectionOptions {
-  if (tls.options) return { ...(isIP(host) === 0 && host !== '' ? { servername: host } : {}), ...tls.options };
-  const verifies = tls.mode.startsWith('verify') || (tls.mode === 'require' && tls.rootCertificate !== undefined);
+  if (tls.options)
+    return { ...(isIP(host) === 0 && host !== '' ? { servername: host } : {}), ...tls.options };
+  const verifies =
+    tls.mode.startsWith('verify') || (tls.mode === 'require' && tls.rootCertificate !== undefined);
   return {
     ...(isIP(host) === 0 && host !== '' ? { servername: host } : {}),
     rejectUnauthorized: verifies,
-    ...(tls.rootCertificate && tls.rootCertificate !== 'system' ? { ca: readCertificate(tls.rootCertificate) } : {}),
+    ...(tls.rootCertificate && tls.rootCertificate !== 'system'
+      ? { ca: readCertificate(tls.rootCertificate) }
+      : {}),
     ...(tls.certificate ? { cert: readCertificate(tls.certificate) } : {}),
     ...(tls.key ? { key: readCertificate(tls.key) } : {}),
     ...(tls.mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),

@@ -30,7 +30,9 @@ export function targetOfSql(sql: Sql): Target {
   }
   const { application_name: _, ...parameters } = options.connection;
   return {
-    hosts: options.path ? [socketAddress(options.path, options.port[0])] : options.host.map((host, index) => ({ host, port: options.port[index] ?? 5432 })),
+    hosts: options.path
+      ? [socketAddress(options.path, options.port[0])]
+      : options.host.map((host, index) => ({ host, port: options.port[index] ?? 5432 })),
     database: options.database,
     user: options.user,
     password: options.pass,

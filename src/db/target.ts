@@ -41,6 +41,8 @@ export interface TlsSettings {
 
 /** Names the target without its password: `postgres@127.0.0.1:5432/eduschema`. */
 export function describeTarget(target: Target): string {
-  const hosts = target.hosts.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`));
+  const hosts = target.hosts.map(({ host, port }) =>
+    host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+  );
   return `${target.user}@${hosts.join(',')}/${target.database}`;
 }

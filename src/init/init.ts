@@ -17,13 +17,20 @@ export interface InitResult {
  */
 export function initProject(folder: string, template: string | undefined): InitResult {
   if (template !== undefined && !(templates as readonly string[]).includes(template)) {
-    throw new EduschemaError('usage', `there is no template ${template}`, { hint: `there is: ${templates.join(', ')}` });
+    throw new EduschemaError('usage', `there is no template ${template}`, {
+      hint: `there is: ${templates.join(', ')}`,
+    });
   }
   const folders = template === undefined ? ['migrations'] : ['migrations', 'seeds'];
   for (const name of folders) forbidFull(folder, name);
   const config = 'eduschema.config.ts';
-  const known = ['ts', 'js', 'mjs', 'json'].map((extension) => `eduschema.config.${extension}`).find((name) => existsSync(join(folder, name)));
-  if (known) throw new EduschemaError('file-exists', `${known} is there already`, { hint: 'this folder is a project: go on with eduschema migrate' });
+  const known = ['ts', 'js', 'mjs', 'json']
+    .map((extension) => `eduschema.config.${extension}`)
+    .find((name) => existsSync(join(folder, name)));
+  if (known)
+    throw new EduschemaError('file-exists', `${known} is there already`, {
+      hint: 'this folder is a project: go on with eduschema migrate',
+    });
   try {
     for (const name of folders) {
       if (template === undefined) mkdirSync(join(folder, name), { recursive: true });
@@ -31,7 +38,11 @@ export function initProject(folder: string, template: string | undefined): InitR
     }
     writeFileSync(join(folder, config), configTemplate, { flag: 'wx' });
   } catch (cause) {
-    throw new EduschemaError('file-unreadable', `${folder} cannot be written (${(cause as NodeJS.ErrnoException).code})`, { hint: 'check its permissions', cause });
+    throw new EduschemaError(
+      'file-unreadable',
+      `${folder} cannot be written (${(cause as NodeJS.ErrnoException).code})`,
+      { hint: 'check its permissions', cause },
+    );
   }
   return { written: [config, ...folders.map((name) => `${name}/`)] };
 }
@@ -39,7 +50,9 @@ export function initProject(folder: string, template: string | undefined): InitR
 function forbidFull(folder: string, name: string): void {
   const path = join(folder, name);
   if (!existsSync(path) || readdirSync(path).length === 0) return;
-  throw new EduschemaError('file-exists', `${name}/ is there already and has files in it`, { hint: 'run eduschema init in another folder' });
+  throw new EduschemaError('file-exists', `${name}/ is there already and has files in it`, {
+    hint: 'run eduschema init in another folder',
+  });
 }
 
 const configTemplate = `// The configuration of eduschema. All of it is optional: a flag beats a variable, a variable beats this file.

@@ -8,7 +8,11 @@ import { compareState, forbidEdited, requireVersion } from './state.ts';
 import { compareVersions } from './version.ts';
 
 export interface BaselineResult {
-  readonly recorded: readonly { readonly version: string; readonly description: string; readonly file: string }[];
+  readonly recorded: readonly {
+    readonly version: string;
+    readonly description: string;
+    readonly file: string;
+  }[];
   readonly current: string | undefined;
   /** With `dryRun`: the SQL. */
   readonly script: string | undefined;
@@ -18,7 +22,12 @@ export interface BaselineResult {
  * Records `version` and every older one as applied, without running them: for a database that has their schema
  * already. What is recorded stays as it is.
  */
-export async function baseline(database: Database, settings: MigrationSettings, version: string, options: { readonly dryRun?: boolean | undefined } = {}): Promise<BaselineResult> {
+export async function baseline(
+  database: Database,
+  settings: MigrationSettings,
+  version: string,
+  options: { readonly dryRun?: boolean | undefined } = {},
+): Promise<BaselineResult> {
   forbidReadOnly(database);
   const folder = await folderOf(settings);
   return withJournalLock(database, settings, async () => {
@@ -26,12 +35,22 @@ export async function baseline(database: Database, settings: MigrationSettings, 
     const state = compareState(folder, journal);
     requireVersion(state, version);
     forbidEdited(state);
-    const files = state.entries.flatMap(({ row, file }) => (!row && file && compareVersions(file.version, version) <= 0 ? [file] : []));
-    const statements = files.map((file) => recordStatement(journal.name, { ...file, kind: 'baseline' }, { checksum: file.checksum, toolVersion, durationMs: 'NULL' }));
+    const files = state.entries.flatMap(({ row, file }) =>
+      !row && file && compareVersions(file.version, version) <= 0 ? [file] : [],
+    );
+    const statements = files.map((file) =>
+      recordStatement(
+        journal.name,
+        { ...file, kind: 'baseline' },
+        { checksum: file.checksum, toolVersion, durationMs: 'NULL' },
+      ),
+    );
     const current = files.length > 0 ? newest(files, state.current) : state.current;
     const recorded = files.map(({ version, description, file }) => ({ version, description, file }));
     if (options.dryRun) {
-      const script = ['BEGIN', ...journalStatements(journal, { repeatable: false }), ...statements, 'COMMIT'].map((statement) => `${statement};\n`).join('');
+      const script = ['BEGIN', ...journalStatements(journal, { repeatable: false }), ...statements, 'COMMIT']
+        .map((statement) => `${statement};\n`)
+        .join('');
       return { recorded: [], current: state.current, script };
     }
     await prepareJournal(database, journal, { state, steps: [] }, settings);

@@ -1,5 +1,11 @@
 import type { Database } from '../db/connect.ts';
-import { executePlan, forbidReadOnly, type MigrationDone, prepareJournal, withJournalLock } from './execute.ts';
+import {
+  executePlan,
+  forbidReadOnly,
+  type MigrationDone,
+  prepareJournal,
+  withJournalLock,
+} from './execute.ts';
 import { folderOf, type MigrationFolder } from './folder.ts';
 import { type Journal, readJournal } from './journal.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
@@ -30,11 +36,24 @@ export type Planner = (folder: MigrationFolder, journal: Journal) => Promise<Mig
  * Asks, plans and runs. Planned twice: first without the lock, since mostly there is nothing to do; then again
  * under it, when another runner may have been faster.
  */
-export async function carryOut(database: Database, settings: MigrationSettings, planner: Planner, options: CarryOutOptions): Promise<MigrateResult> {
+export async function carryOut(
+  database: Database,
+  settings: MigrationSettings,
+  planner: Planner,
+  options: CarryOutOptions,
+): Promise<MigrateResult> {
   forbidReadOnly(database);
-  const [folder, journal] = await Promise.all([folderOf(settings), readJournal(database.sql, settings.journal)]);
+  const [folder, journal] = await Promise.all([
+    folderOf(settings),
+    readJournal(database.sql, settings.journal),
+  ]);
   const plan = await planner(folder, journal);
-  const unchanged = { done: [], previous: plan.state.current, current: plan.state.current, script: undefined };
+  const unchanged = {
+    done: [],
+    previous: plan.state.current,
+    current: plan.state.current,
+    script: undefined,
+  };
   if (options.dryRun) return { ...unchanged, script: renderScript(plan, journal, settings, options) };
   if (plan.steps.length === 0 && journal.shape !== 'guide') return unchanged;
 
@@ -43,6 +62,11 @@ export async function carryOut(database: Database, settings: MigrationSettings, 
     const plan = await planner(folder, journal);
     await prepareJournal(database, journal, plan, settings);
     const done = plan.steps.length === 0 ? [] : await executePlan(database, plan, settings, options);
-    return { done, previous: plan.state.current, current: currentAfter(plan.state, plan.steps), script: undefined };
+    return {
+      done,
+      previous: plan.state.current,
+      current: currentAfter(plan.state, plan.steps),
+      script: undefined,
+    };
   });
 }

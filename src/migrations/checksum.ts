@@ -19,5 +19,7 @@ export function withoutByteOrderMark(text: string): string {
 
 /** `crypto.hash`, since Node 20.12, is twice as fast for small files as a hash object. */
 function sha256(text: string): string {
-  return crypto.hash ? crypto.hash('sha256', text, 'hex') : crypto.createHash('sha256').update(text).digest('hex');
+  return crypto.hash
+    ? crypto.hash('sha256', text, 'hex')
+    : crypto.createHash('sha256').update(text).digest('hex');
 }

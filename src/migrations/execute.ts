@@ -3,7 +3,15 @@ import type { Database, Session } from '../db/connect.ts';
 import { quoteName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
 import { toolVersion } from '../tool-version.ts';
-import { adoptStatement, forgetRepeatableStatement, forgetStatement, type Journal, journalStatements, recordRepeatableStatement, recordStatement } from './journal.ts';
+import {
+  adoptStatement,
+  forgetRepeatableStatement,
+  forgetStatement,
+  type Journal,
+  journalStatements,
+  recordRepeatableStatement,
+  recordStatement,
+} from './journal.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
 import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
 import { type Run, type RunSettings, runMigration, runTogether } from './run.ts';
@@ -20,12 +28,17 @@ export interface MigrationDone {
 }
 
 /** Lets one runner of a journal work at a time; `use` runs when it is this one's turn. */
-export function withJournalLock<T>(database: Database, settings: MigrationSettings, use: () => Promise<T>): Promise<T> {
+export function withJournalLock<T>(
+  database: Database,
+  settings: MigrationSettings,
+  use: () => Promise<T>,
+): Promise<T> {
   const key = lockKeyOf(`runner of ${quoteName(settings.journal)}`);
   const wait = {
     waitSeconds: settings.waitSeconds ?? defaultWaitSeconds,
     signal: settings.signal,
-    onWait: (holder: Parameters<NonNullable<Parameters<typeof withAdvisoryLock>[3]['onWait']>>[0]) => settings.onProgress?.({ type: 'waiting', holder }),
+    onWait: (holder: Parameters<NonNullable<Parameters<typeof withAdvisoryLock>[3]['onWait']>>[0]) =>
+      settings.onProgress?.({ type: 'waiting', holder }),
   };
   return withAdvisoryLock(database.sql, key, guardKey(settings), wait, use);
 }
@@ -34,14 +47,31 @@ const guardKey = (settings: MigrationSettings) => lockKeyOf(`worker of ${quoteNa
 
 /** Throws where nothing can be changed. */
 export function forbidReadOnly({ facts, target }: Database): void {
-  if (facts.inRecovery) throw new EduschemaError('server-read-only', `${target.origin} leads to a server in recovery, which takes no changes`, { hint: 'connect to the primary' });
-  if (facts.readOnly) throw new EduschemaError('server-read-only', `transactions of ${facts.user} are read-only here (default_transaction_read_only)`, { hint: 'use another role, or change the setting' });
+  if (facts.inRecovery)
+    throw new EduschemaError(
+      'server-read-only',
+      `${target.origin} leads to a server in recovery, which takes no changes`,
+      { hint: 'connect to the primary' },
+    );
+  if (facts.readOnly)
+    throw new EduschemaError(
+      'server-read-only',
+      `transactions of ${facts.user} are read-only here (default_transaction_read_only)`,
+      { hint: 'use another role, or change the setting' },
+    );
 }
 
 /** Makes the journal complete where it is not, and gives adopted rows their checksums. */
-export async function prepareJournal(session: Session, journal: Journal, plan: MigrationPlan, settings: MigrationSettings): Promise<void> {
+export async function prepareJournal(
+  session: Session,
+  journal: Journal,
+  plan: MigrationPlan,
+  settings: MigrationSettings,
+): Promise<void> {
   const repeatable = plan.steps.some(({ unit }) => unit.type === 'repeatable');
-  const adopted = plan.state.entries.flatMap(({ row, file }) => (row && file && row.checksum === null ? [adoptStatement(journal.name, row.version, file.checksum)] : []));
+  const adopted = plan.state.entries.flatMap(({ row, file }) =>
+    row && file && row.checksum === null ? [adoptStatement(journal.name, row.version, file.checksum)] : [],
+  );
   const statements = [...journalStatements(journal, { repeatable }), ...adopted];
   if (statements.length === 0) return;
   const role = settings.role ? `SET LOCAL ROLE "${settings.role.replaceAll('"', '""')}"; ` : '';
@@ -58,13 +88,23 @@ export interface ExecuteOptions {
 }
 
 /** Runs the steps of a plan in a session of their own, each recorded with what it did, and says what was done. */
-export async function executePlan(database: Database, plan: MigrationPlan, settings: MigrationSettings, options: ExecuteOptions): Promise<MigrationDone[]> {
+export async function executePlan(
+  database: Database,
+  plan: MigrationPlan,
+  settings: MigrationSettings,
+  options: ExecuteOptions,
+): Promise<MigrationDone[]> {
   const { steps } = plan;
   const done: MigrationDone[] = [];
   const session = {
     applicationName: 'eduschema migration',
     fetchTypes: steps.some(({ kind }) => kind === 'module'),
-    onNotice: (notice: { severity?: string; message?: string }) => settings.onProgress?.({ type: 'notice', severity: notice.severity ?? '', message: notice.message ?? '' }),
+    onNotice: (notice: { severity?: string; message?: string }) =>
+      settings.onProgress?.({
+        type: 'notice',
+        severity: notice.severity ?? '',
+        message: notice.message ?? '',
+      }),
   };
   await database.withSession(session, async (worker) => {
     const stop = cancelOnAbort(database, worker, settings.signal);
@@ -72,11 +112,20 @@ export async function executePlan(database: Database, plan: MigrationPlan, setti
     const begin = (index: number) => {
       settings.signal?.throwIfAborted();
       started = performance.now();
-      settings.onProgress?.({ type: 'started', name: nameOfUnit((steps[index] as Prepared).unit), index, total: steps.length });
+      settings.onProgress?.({
+        type: 'started',
+        name: nameOfUnit((steps[index] as Prepared).unit),
+        index,
+        total: steps.length,
+      });
     };
     const finish = (run: Run) => {
       done.push(describeDone(run.prepared, performance.now() - started));
-      settings.onProgress?.({ type: 'done', name: nameOfUnit(run.prepared.unit), durationMs: performance.now() - started });
+      settings.onProgress?.({
+        type: 'done',
+        name: nameOfUnit(run.prepared.unit),
+        durationMs: performance.now() - started,
+      });
     };
     try {
       if (options.singleTransaction) {
@@ -95,7 +144,9 @@ export async function executePlan(database: Database, plan: MigrationPlan, setti
         }
       }
     } catch (error) {
-      throw settings.signal?.aborted ? interrupted(plan, options.singleTransaction ? 0 : done.length, error, options.command) : error;
+      throw settings.signal?.aborted
+        ? interrupted(plan, options.singleTransaction ? 0 : done.length, error, options.command)
+        : error;
     } finally {
       stop();
     }
@@ -116,34 +167,62 @@ function runSettings(settings: MigrationSettings): RunSettings {
 }
 
 /** `done` is how many steps stay when this one fails. */
-function toRun(plan: MigrationPlan, prepared: Prepared, done: number, { journal }: MigrationSettings, { command }: ExecuteOptions): Run {
-  return { prepared, command, outcome: () => outcomeOf(plan, prepared, done), record: (durationMs) => recordOf(prepared, journal, durationMs) };
+function toRun(
+  plan: MigrationPlan,
+  prepared: Prepared,
+  done: number,
+  { journal }: MigrationSettings,
+  { command }: ExecuteOptions,
+): Run {
+  return {
+    prepared,
+    command,
+    outcome: () => outcomeOf(plan, prepared, done),
+    record: (durationMs) => recordOf(prepared, journal, durationMs),
+  };
 }
 
 /** The SQL that records a step in the journal. */
-export function recordOf({ unit, direction }: Prepared, journal: MigrationSettings['journal'], durationMs: string): string {
+export function recordOf(
+  { unit, direction }: Prepared,
+  journal: MigrationSettings['journal'],
+  durationMs: string,
+): string {
   const recorded = { checksum: unit.file.checksum, toolVersion, durationMs };
   if (unit.type === 'repeatable') {
-    return direction === 'up' ? recordRepeatableStatement(journal, unit.file.name, recorded) : forgetRepeatableStatement(journal, unit.file.name);
+    return direction === 'up'
+      ? recordRepeatableStatement(journal, unit.file.name, recorded)
+      : forgetRepeatableStatement(journal, unit.file.name);
   }
-  return direction === 'up' ? recordStatement(journal, { ...unit.file, kind: 'migration' }, recorded) : forgetStatement(journal, unit.file.version);
+  return direction === 'up'
+    ? recordStatement(journal, { ...unit.file, kind: 'migration' }, recorded)
+    : forgetStatement(journal, unit.file.version);
 }
 
 function outcomeOf(plan: MigrationPlan, prepared: Prepared, done: number): string {
   const current = currentAfter(plan.state, plan.steps.slice(0, done));
   const what = prepared.unit.type === 'versioned' ? prepared.unit.file.version : prepared.unit.file.name;
   const now = current === undefined ? 'no version is applied' : `${current} is the current version`;
-  return prepared.direction === 'down' ? `${what} was not rolled back; ${now}` : `nothing of ${what} was applied; ${now}`;
+  return prepared.direction === 'down'
+    ? `${what} was not rolled back; ${now}`
+    : `nothing of ${what} was applied; ${now}`;
 }
 
 function interrupted(plan: MigrationPlan, done: number, cause: unknown, command: string): EduschemaError {
   const step = plan.steps[done];
-  const partly = step && !isTransactional(step) ? `${nameOfUnit(step.unit)} runs outside a transaction: what it had carried out stays; ` : '';
+  const partly =
+    step && !isTransactional(step)
+      ? `${nameOfUnit(step.unit)} runs outside a transaction: what it had carried out stays; `
+      : '';
   const current = currentAfter(plan.state, plan.steps.slice(0, done));
-  return new EduschemaError('interrupted', `interrupted: ${done} of ${plan.steps.length} done; ${partly}${current ? `${current} is the current version` : 'no version is applied'}`, {
-    hint: `run ${command} again to go on`,
-    cause,
-  });
+  return new EduschemaError(
+    'interrupted',
+    `interrupted: ${done} of ${plan.steps.length} done; ${partly}${current ? `${current} is the current version` : 'no version is applied'}`,
+    {
+      hint: `run ${command} again to go on`,
+      cause,
+    },
+  );
 }
 
 function describeDone({ unit }: Prepared, durationMs: number): MigrationDone {

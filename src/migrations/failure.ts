@@ -22,35 +22,50 @@ export interface FailedMigration {
 }
 
 /** The error for a statement that failed: file, line, column, statement, excerpt, SQLSTATE, and what is true now. */
-export function statementFailed(migration: FailedMigration, { error, statement, messageStart }: StatementFailure): EduschemaError {
+export function statementFailed(
+  migration: FailedMigration,
+  { error, statement, messageStart }: StatementFailure,
+): EduschemaError {
   const server = isServerError(error) ? error : undefined;
   const at = failedAt(migration.text, server, statement, messageStart);
   const place = at === undefined ? undefined : findPlace(migration.text, at);
   const where = place ? ` at line ${place.line} of ${migration.file}` : ` in ${migration.file}`;
-  const told = [server?.message ?? String((error as Error).message ?? error), ...context(server)].map((line) => `  ${line}`);
+  const told = [server?.message ?? String((error as Error).message ?? error), ...context(server)].map(
+    (line) => `  ${line}`,
+  );
   const shown = place ? ['', excerptAt(migration.text, place)] : [];
   const outcome = migration.outcome();
-  return new EduschemaError('migration-failed', `${migration.title} failed${where}${server ? ` (${server.code})` : ''}`, {
-    excerpt: [...told, ...shown, '', outcome].join('\n'),
-    hint: server?.hint ?? hintFor(server?.code, migration.command),
-    cause: error,
-    details: {
-      file: migration.file,
-      line: place?.line,
-      column: place?.column,
-      statement: statement && shorten(migration.text.slice(statement.start, statement.end)),
-      sqlstate: server?.code,
-      reason: told[0]?.trim(),
-      detail: server?.detail,
-      where: server?.where,
-      outcome,
+  return new EduschemaError(
+    'migration-failed',
+    `${migration.title} failed${where}${server ? ` (${server.code})` : ''}`,
+    {
+      excerpt: [...told, ...shown, '', outcome].join('\n'),
+      hint: server?.hint ?? hintFor(server?.code, migration.command),
+      cause: error,
+      details: {
+        file: migration.file,
+        line: place?.line,
+        column: place?.column,
+        statement: statement && shorten(migration.text.slice(statement.start, statement.end)),
+        sqlstate: server?.code,
+        reason: told[0]?.trim(),
+        detail: server?.detail,
+        where: server?.where,
+        outcome,
+      },
     },
-  });
+  );
 }
 
 /** The offset that PostgreSQL named, else the first character of the statement. */
-function failedAt(text: string, error: ServerError | undefined, statement: Statement | undefined, messageStart: number | undefined): number | undefined {
-  if (error?.position !== undefined && messageStart !== undefined) return offsetOfPosition(text, messageStart, Number(error.position));
+function failedAt(
+  text: string,
+  error: ServerError | undefined,
+  statement: Statement | undefined,
+  messageStart: number | undefined,
+): number | undefined {
+  if (error?.position !== undefined && messageStart !== undefined)
+    return offsetOfPosition(text, messageStart, Number(error.position));
   if (statement?.data) {
     const line = /^COPY .*?, line (\d+)/.exec(error?.where ?? '')?.[1];
     if (line !== undefined) return offsetOfLine(text, statement.data.start, Number(line));

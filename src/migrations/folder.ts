@@ -75,13 +75,18 @@ export async function readFolder(directory: string, shown: string): Promise<Migr
     const file = `${shown}/${entry.name}`;
     if (entry.isDirectory()) {
       if (entry.name === repeatableFolder) repeatable = readRepeatable(path, file);
-      else if (isMigrationName(entry.name)) throw new EduschemaError('migration-invalid', `${file} is a folder, but is named like a migration`, { hint: 'rename it, or move its files up' });
+      else if (isMigrationName(entry.name))
+        throw new EduschemaError('migration-invalid', `${file} is a folder, but is named like a migration`, {
+          hint: 'rename it, or move its files up',
+        });
     } else if (isMigrationName(entry.name)) {
       versioned.push(readMigration(entry.name, path, file));
     }
   }
   if (versioned.length === 0 && repeatable.length === 0) {
-    throw new EduschemaError('folder-missing', `there is no migration in ${shown}/`, { hint: 'write the first one: eduschema new <name>' });
+    throw new EduschemaError('folder-missing', `there is no migration in ${shown}/`, {
+      hint: 'write the first one: eduschema new <name>',
+    });
   }
   return { directory, versioned: sortByVersion(versioned), repeatable };
 }
@@ -91,9 +96,20 @@ function listEntries(directory: string, shown: string) {
     return readdirSync(directory, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT') throw new EduschemaError('folder-missing', `there is no folder ${shown}/`, { hint: 'make one with eduschema init, or name another with --dir', cause });
-    if (code === 'ENOTDIR') throw new EduschemaError('folder-missing', `${shown} is not a folder`, { hint: 'name a folder with --dir', cause });
-    throw new EduschemaError('file-unreadable', `the folder ${shown}/ cannot be read (${code})`, { hint: 'check its permissions', cause });
+    if (code === 'ENOENT')
+      throw new EduschemaError('folder-missing', `there is no folder ${shown}/`, {
+        hint: 'make one with eduschema init, or name another with --dir',
+        cause,
+      });
+    if (code === 'ENOTDIR')
+      throw new EduschemaError('folder-missing', `${shown} is not a folder`, {
+        hint: 'name a folder with --dir',
+        cause,
+      });
+    throw new EduschemaError('file-unreadable', `the folder ${shown}/ cannot be read (${code})`, {
+      hint: 'check its permissions',
+      cause,
+    });
   }
 }
 
@@ -113,7 +129,11 @@ function readMigration(name: string, path: string, file: string): MigrationFile 
     });
   }
   if (parsed.version.length > longestVersion) {
-    throw new EduschemaError('version-invalid', `the version of ${file} has ${parsed.version.length} characters; ${longestVersion} are allowed`, { hint: 'shorten the version' });
+    throw new EduschemaError(
+      'version-invalid',
+      `the version of ${file} has ${parsed.version.length} characters; ${longestVersion} are allowed`,
+      { hint: 'shorten the version' },
+    );
   }
   const kind = extension.toLowerCase() === '.sql' ? 'sql' : 'module';
   return { ...parsed, kind, path, file, checksum: checksumOf(readContent(path, file)) };
@@ -124,7 +144,10 @@ function readRepeatable(directory: string, shown: string): RepeatableFile[] {
     .filter((entry) => entry.isFile() && isMigrationName(entry.name))
     .map(({ name }) => {
       const [path, file] = [`${directory}/${name}`, `${shown}/${name}`];
-      if (extname(name).toLowerCase() !== '.sql') throw new EduschemaError('migration-invalid', `${file} is not an SQL file`, { hint: 'repeatable migrations are SQL' });
+      if (extname(name).toLowerCase() !== '.sql')
+        throw new EduschemaError('migration-invalid', `${file} is not an SQL file`, {
+          hint: 'repeatable migrations are SQL',
+        });
       return { name: name.slice(0, -4), path, file, checksum: checksumOf(readContent(path, file)) };
     });
 }
@@ -135,7 +158,11 @@ function readContent(path: string, file: string): string {
     const text = readFileSync(path, 'utf8');
     if (!text.includes('\ufffd') || isUtf8(readFileSync(path))) return text;
   } catch (cause) {
-    throw new EduschemaError('file-unreadable', `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { hint: 'check its permissions', cause });
+    throw new EduschemaError(
+      'file-unreadable',
+      `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`,
+      { hint: 'check its permissions', cause },
+    );
   }
   throw new EduschemaError('file-unreadable', `${file} is not UTF-8`, { hint: 'save it as UTF-8' });
 }
@@ -144,17 +171,25 @@ function readContent(path: string, file: string): string {
 export function readText({ path, file, checksum }: { path: string; file: string; checksum: string }): string {
   const text = readContent(path, file);
   if (checksumOf(text) !== checksum) {
-    throw new EduschemaError('migration-edited', `${file} was changed while eduschema ran`, { hint: 'run the command again' });
+    throw new EduschemaError('migration-edited', `${file} was changed while eduschema ran`, {
+      hint: 'run the command again',
+    });
   }
   return withoutByteOrderMark(text);
 }
 
 function sortByVersion(files: readonly MigrationFile[]): MigrationFile[] {
-  const sorted = files.map((file) => ({ file, key: canonicalVersion(file.version) })).sort((a, b) => compareText(a.key, b.key));
+  const sorted = files
+    .map((file) => ({ file, key: canonicalVersion(file.version) }))
+    .sort((a, b) => compareText(a.key, b.key));
   for (const [index, { file, key }] of sorted.entries()) {
     const next = sorted[index + 1];
     if (next?.key === key) {
-      throw new EduschemaError('version-duplicate', `${file.file} and ${next.file.file} have the same version`, { hint: 'give one of them a new version' });
+      throw new EduschemaError(
+        'version-duplicate',
+        `${file.file} and ${next.file.file} have the same version`,
+        { hint: 'give one of them a new version' },
+      );
     }
   }
   return sorted.map(({ file }) => file);

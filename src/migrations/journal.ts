@@ -95,10 +95,21 @@ function forbidStrangeTable(name: QualifiedName, columns: readonly JournalColumn
   const version = columns.find(({ column }) => column === 'version');
   const hint = 'name another table for the journal: journal.table in eduschema.config, or --journal';
   if (!version || !['character varying', 'text'].includes(version.type)) {
-    throw new EduschemaError('journal-invalid', `${quoteName(name)} is no journal: it has no text column "version"`, { hint });
+    throw new EduschemaError(
+      'journal-invalid',
+      `${quoteName(name)} is no journal: it has no text column "version"`,
+      { hint },
+    );
   }
-  const extra = columns.find(({ column, required }) => required && column !== 'version' && !(column in addedColumns));
-  if (extra) throw new EduschemaError('journal-invalid', `${quoteName(name)} is no journal: its column "${extra.column}" must have a value`, { hint });
+  const extra = columns.find(
+    ({ column, required }) => required && column !== 'version' && !(column in addedColumns),
+  );
+  if (extra)
+    throw new EduschemaError(
+      'journal-invalid',
+      `${quoteName(name)} is no journal: its column "${extra.column}" must have a value`,
+      { hint },
+    );
 }
 
 /** As one JSON text: a thousand rows are parsed several times faster than as rows of the driver. */
@@ -108,7 +119,7 @@ async function listRows(sql: Sql, name: QualifiedName, has: ReadonlySet<string>)
     SELECT coalesce(json_agg(r ORDER BY "appliedAt", version), '[]')::text AS rows FROM (
     SELECT version,
            ${column('description')} AS description,
-           ${column('applied_at', "to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")} AS "appliedAt",
+           ${column('applied_at', 'to_char(applied_at AT TIME ZONE \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')')} AS "appliedAt",
            ${column('kind')} AS kind,
            ${column('checksum')} AS checksum,
            ${column('checksum_algorithm')} AS "checksumAlgorithm",
@@ -133,12 +144,17 @@ export function journalStatements(journal: Journal, options: { readonly repeatab
   const table = quoteName(journal.name);
   const statements: string[] = [];
   if (journal.shape === 'absent') {
-    if (journal.name.schema !== 'public') statements.push(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(journal.name.schema)}`);
-    const columns = Object.entries(addedColumns).map(([name, type]) => `  ${name} ${type.replace('adopted', 'migration')}`);
+    if (journal.name.schema !== 'public')
+      statements.push(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(journal.name.schema)}`);
+    const columns = Object.entries(addedColumns).map(
+      ([name, type]) => `  ${name} ${type.replace('adopted', 'migration')}`,
+    );
     statements.push(`CREATE TABLE ${table} (\n  version varchar(20) PRIMARY KEY,\n${columns.join(',\n')}\n)`);
     statements.push(`COMMENT ON TABLE ${table} IS 'Journal of migrations, written by eduschema'`);
   } else if (journal.shape === 'guide') {
-    const added = Object.entries(addedColumns).map(([name, type]) => `  ADD COLUMN IF NOT EXISTS ${name} ${type}`);
+    const added = Object.entries(addedColumns).map(
+      ([name, type]) => `  ADD COLUMN IF NOT EXISTS ${name} ${type}`,
+    );
     statements.push(`ALTER TABLE ${table}\n${added.join(',\n')}`);
     statements.push(`ALTER TABLE ${table} ALTER COLUMN kind SET DEFAULT 'migration'`);
   }
@@ -165,7 +181,8 @@ export interface Recorded {
 }
 
 /** Milliseconds since the transaction began, as SQL. */
-export const sinceTransactionStart = 'round(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)';
+export const sinceTransactionStart =
+  'round(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)';
 
 /** The SQL that records a versioned migration. */
 export function recordStatement(
@@ -173,7 +190,9 @@ export function recordStatement(
   migration: { readonly version: string; readonly description: string; readonly kind: JournalRow['kind'] },
   { checksum, toolVersion, durationMs }: Recorded,
 ): string {
-  const values = [migration.version, migration.description, migration.kind, checksum, checksumAlgorithm].map(quoteLiteral);
+  const values = [migration.version, migration.description, migration.kind, checksum, checksumAlgorithm].map(
+    quoteLiteral,
+  );
   return `INSERT INTO ${quoteName(name)} (version, description, kind, checksum, checksum_algorithm, applied_at, duration_ms, applied_by, tool_version)
 VALUES (${values.join(', ')}, clock_timestamp(), ${durationMs}, session_user, ${quoteLiteral(toolVersion)})`;
 }
@@ -184,7 +203,11 @@ export function forgetStatement(name: QualifiedName, version: string): string {
 }
 
 /** The SQL that records a repeatable migration, for the first time or again. */
-export function recordRepeatableStatement(journal: QualifiedName, name: string, { checksum, toolVersion, durationMs }: Recorded): string {
+export function recordRepeatableStatement(
+  journal: QualifiedName,
+  name: string,
+  { checksum, toolVersion, durationMs }: Recorded,
+): string {
   const values = [name, checksum, checksumAlgorithm].map(quoteLiteral);
   return `INSERT INTO ${quoteName(repeatableJournal(journal))} AS r (name, checksum, checksum_algorithm, applied_at, duration_ms, applied_by, tool_version)
 VALUES (${values.join(', ')}, clock_timestamp(), ${durationMs}, session_user, ${quoteLiteral(toolVersion)})

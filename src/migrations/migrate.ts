@@ -18,8 +18,15 @@ export interface MigrateOptions extends MigratePlanOptions {
  * Throws an EduschemaError that says what to do; then nothing is half done, except what a migration with
  * `transaction:false` carried out itself.
  */
-export async function migrate(database: Database, settings: MigrationSettings, options: MigrateOptions = {}): Promise<MigrateResult> {
-  return carryOut(database, settings, (folder, journal) => planMigrate(folder, journal, options), { ...options, command: 'eduschema migrate' });
+export async function migrate(
+  database: Database,
+  settings: MigrationSettings,
+  options: MigrateOptions = {},
+): Promise<MigrateResult> {
+  return carryOut(database, settings, (folder, journal) => planMigrate(folder, journal, options), {
+    ...options,
+    command: 'eduschema migrate',
+  });
 }
 
 export interface RollbackOptions extends Selection {
@@ -33,14 +40,31 @@ export interface RollbackOptions extends Selection {
  * Undoes the newest migration, or `steps` of them, or all above `to`, or all, newest first.
  * Throws before anything runs when one of them has no way down.
  */
-export async function rollback(database: Database, settings: MigrationSettings, options: RollbackOptions = {}): Promise<MigrateResult> {
-  return carryOut(database, settings, (folder, journal) => planRollback(folder, journal, selectionOf(options)), { ...options, command: 'eduschema rollback' });
+export async function rollback(
+  database: Database,
+  settings: MigrationSettings,
+  options: RollbackOptions = {},
+): Promise<MigrateResult> {
+  return carryOut(
+    database,
+    settings,
+    (folder, journal) => planRollback(folder, journal, selectionOf(options)),
+    { ...options, command: 'eduschema rollback' },
+  );
 }
 
 /** What `rollback` would undo, newest first, by name: for the question before it. */
-export async function listRollback(database: Database, settings: MigrationSettings, options: RollbackOptions): Promise<readonly string[]> {
+export async function listRollback(
+  database: Database,
+  settings: MigrationSettings,
+  options: RollbackOptions,
+): Promise<readonly string[]> {
   const folder = await folderOf(settings);
-  const plan = await planRollback(folder, await readJournal(database.sql, settings.journal), selectionOf(options));
+  const plan = await planRollback(
+    folder,
+    await readJournal(database.sql, settings.journal),
+    selectionOf(options),
+  );
   return plan.steps.map(({ unit }) => nameOfUnit(unit));
 }
 

@@ -7,7 +7,11 @@ import { canonicalVersion } from './version.ts';
  * runs in a transaction of its own together with its journal row, which umzug cannot do: it logs after `up()`,
  * outside of it. `files` are in the order of their versions; `applied` holds canonical versions.
  */
-export function createUmzug(files: readonly MigrationFile[], applied: ReadonlySet<string>, visit: (file: MigrationFile) => void): Umzug<object> {
+export function createUmzug(
+  files: readonly MigrationFile[],
+  applied: ReadonlySet<string>,
+  visit: (file: MigrationFile) => void,
+): Umzug<object> {
   return new Umzug({
     migrations: files.map((file) => ({
       name: canonicalVersion(file.version),

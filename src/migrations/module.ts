@@ -31,7 +31,10 @@ export interface MigrationModule {
  * Loads a migration written in TypeScript or JavaScript, ESM or CommonJS, with the paths of the nearest tsconfig.json.
  * Throws when it cannot be compiled or loaded, or exports no function `up`.
  */
-export async function loadModule({ path, file }: Pick<MigrationFile, 'path' | 'file'>): Promise<MigrationModule> {
+export async function loadModule({
+  path,
+  file,
+}: Pick<MigrationFile, 'path' | 'file'>): Promise<MigrationModule> {
   const { createJiti } = await import('jiti');
   const jiti = createJiti(path, { tsconfigPaths: true, moduleCache: false, fsCache: false });
   let loaded: Record<string, unknown>;
@@ -39,9 +42,14 @@ export async function loadModule({ path, file }: Pick<MigrationFile, 'path' | 'f
     loaded = await jiti.import<Record<string, unknown>>(path);
   } catch (cause) {
     const reason = String((cause as Error).message ?? cause).replaceAll(path, file);
-    throw new EduschemaError('migration-invalid', `${file} cannot be loaded: ${reason}`, { hint: 'fix the file; nothing was run', cause, details: { file } });
+    throw new EduschemaError('migration-invalid', `${file} cannot be loaded: ${reason}`, {
+      hint: 'fix the file; nothing was run',
+      cause,
+      details: { file },
+    });
   }
-  const exported = typeof loaded.up === 'function' ? loaded : ((loaded.default ?? {}) as Record<string, unknown>);
+  const exported =
+    typeof loaded.up === 'function' ? loaded : ((loaded.default ?? {}) as Record<string, unknown>);
   if (typeof exported.up !== 'function') {
     throw new EduschemaError('migration-invalid', `${file} exports no function up`, {
       hint: 'write: export async function up(sql) { await sql`...`; }',

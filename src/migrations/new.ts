@@ -14,13 +14,22 @@ export interface NewOptions {
  * Writes an empty migration and returns how it is called. Its version follows the newest one: after `1.4.0` comes
  * `1.5.0`; after a timestamp, or in an empty folder, comes the time in UTC, which two branches do not share.
  */
-export async function newMigration(settings: FolderSettings, name: string, options: NewOptions): Promise<{ readonly version: string; readonly file: string }> {
+export async function newMigration(
+  settings: FolderSettings,
+  name: string,
+  options: NewOptions,
+): Promise<{ readonly version: string; readonly file: string }> {
   const slug = slugOf(name);
   mkdirSync(settings.directory, { recursive: true });
   const version = nextVersion(await newestVersion(settings), options.now);
   const file = `${version}_${slug}.${options.typescript ? 'ts' : 'sql'}`;
-  if (Buffer.byteLength(file) > 255) throw new EduschemaError('version-invalid', `the name ${name} is too long for a file`, { hint: 'shorten it' });
-  writeFileSync(join(settings.directory, file), options.typescript ? moduleTemplate : sqlTemplate, { flag: 'wx' });
+  if (Buffer.byteLength(file) > 255)
+    throw new EduschemaError('version-invalid', `the name ${name} is too long for a file`, {
+      hint: 'shorten it',
+    });
+  writeFileSync(join(settings.directory, file), options.typescript ? moduleTemplate : sqlTemplate, {
+    flag: 'wx',
+  });
   return { version, file: `${settings.shownDirectory}/${file}` };
 }
 
@@ -31,7 +40,10 @@ function slugOf(name: string): string {
     .toLowerCase()
     .replace(/[^\p{Letter}\p{Number}]+/gu, '_')
     .replace(/^_+|_+$/g, '');
-  if (slug === '') throw new EduschemaError('version-invalid', `the name "${name}" has no letter or digit`, { hint: 'as in: eduschema new add_search' });
+  if (slug === '')
+    throw new EduschemaError('version-invalid', `the name "${name}" has no letter or digit`, {
+      hint: 'as in: eduschema new add_search',
+    });
   return slug;
 }
 
@@ -48,10 +60,15 @@ const timestampLength = 14;
 
 /** The version after `newest`: `1.4.0` gives `1.5.0`, `1.4` gives `1.5`, `7` gives `8`; a timestamp gives the time `now`. */
 export function nextVersion(newest: string | undefined, now: Date): string {
-  if (newest === undefined || /^\d{8,}$/.test(newest)) return now.toISOString().replace(/\D/g, '').slice(0, timestampLength);
+  if (newest === undefined || /^\d{8,}$/.test(newest))
+    return now.toISOString().replace(/\D/g, '').slice(0, timestampLength);
   const numbers = newest.split('.');
   const at = Math.min(1, numbers.length - 1);
-  return numbers.map((number, index) => (index < at ? number : index === at ? String(BigInt(number) + 1n).padStart(number.length, '0') : '0')).join('.');
+  return numbers
+    .map((number, index) =>
+      index < at ? number : index === at ? String(BigInt(number) + 1n).padStart(number.length, '0') : '0',
+    )
+    .join('.');
 }
 
 const sqlTemplate = `-- migrate:up

@@ -1,9 +1,23 @@
 import { EduschemaError } from '../errors.ts';
 import type { MigrationFolder } from './folder.ts';
 import type { Journal } from './journal.ts';
-import { isTransactional, nameOfUnit, type Prepared, prepareDown, prepareRepeatable, prepareUp } from './prepare.ts';
+import {
+  isTransactional,
+  nameOfUnit,
+  type Prepared,
+  prepareDown,
+  prepareRepeatable,
+  prepareUp,
+} from './prepare.ts';
 import { type Selection, selectApplied, selectPending } from './select.ts';
-import { compareState, forbidEdited, forbidMissing, forbidOutOfOrder, requireVersion, type SchemaState } from './state.ts';
+import {
+  compareState,
+  forbidEdited,
+  forbidMissing,
+  forbidOutOfOrder,
+  requireVersion,
+  type SchemaState,
+} from './state.ts';
 import { canonicalVersion, compareVersions } from './version.ts';
 
 /** What will be run, in order, and what was true before. */
@@ -18,7 +32,11 @@ export interface MigratePlanOptions extends Selection {
 }
 
 /** Plans the way up. Throws, before anything runs, for whatever would go wrong by its files alone. */
-export async function planMigrate(folder: MigrationFolder, journal: Journal, options: MigratePlanOptions): Promise<MigrationPlan> {
+export async function planMigrate(
+  folder: MigrationFolder,
+  journal: Journal,
+  options: MigratePlanOptions,
+): Promise<MigrationPlan> {
   const state = compareState(folder, journal);
   if (options.to !== undefined) requireVersion(state, options.to);
   forbidEdited(state);
@@ -42,11 +60,17 @@ export async function planMigrate(folder: MigrationFolder, journal: Journal, opt
  * Plans the way down: newest first, each by its down section, and before them the repeatable migrations that need
  * a version which goes. Throws, before anything runs, when one of them cannot be undone.
  */
-export async function planRollback(folder: MigrationFolder, journal: Journal, selection: Selection): Promise<MigrationPlan> {
+export async function planRollback(
+  folder: MigrationFolder,
+  journal: Journal,
+  selection: Selection,
+): Promise<MigrationPlan> {
   const state = compareState(folder, journal);
   const { to } = selection;
   if (to !== undefined && to !== '0' && requireVersion(state, to).state === 'pending') {
-    throw new EduschemaError('version-unknown', `version ${to} is not applied`, { hint: `the current version is ${state.current ?? 'none'}` });
+    throw new EduschemaError('version-unknown', `version ${to} is not applied`, {
+      hint: `the current version is ${state.current ?? 'none'}`,
+    });
   }
   forbidEdited(state);
   forbidMissing(state);
@@ -64,9 +88,13 @@ function planRepeatableDown(state: SchemaState, gone: ReadonlySet<string>): Prep
     const { down, requires } = prepareRepeatable(file);
     if (requires === undefined || !gone.has(canonicalVersion(requires))) continue;
     if (!down) {
-      throw new EduschemaError('migration-irreversible', `${file.file} needs ${requires} and has no statement below -- migrate:down: nothing was rolled back`, {
-        hint: 'write what undoes it',
-      });
+      throw new EduschemaError(
+        'migration-irreversible',
+        `${file.file} needs ${requires} and has no statement below -- migrate:down: nothing was rolled back`,
+        {
+          hint: 'write what undoes it',
+        },
+      );
     }
     steps.push(down);
   }
@@ -76,14 +104,20 @@ function planRepeatableDown(state: SchemaState, gone: ReadonlySet<string>): Prep
 function forbidNonTransactional(steps: readonly Prepared[]): void {
   const step = steps.find((prepared) => !isTransactional(prepared));
   if (!step) return;
-  throw new EduschemaError('migration-invalid', `${nameOfUnit(step.unit)} says transaction:false and cannot be part of --single-transaction`, {
-    hint: 'run without --single-transaction',
-  });
+  throw new EduschemaError(
+    'migration-invalid',
+    `${nameOfUnit(step.unit)} says transaction:false and cannot be part of --single-transaction`,
+    {
+      hint: 'run without --single-transaction',
+    },
+  );
 }
 
 /** The newest version that is applied once `steps` have run. */
 export function currentAfter(state: SchemaState, steps: readonly Prepared[]): string | undefined {
-  const versions = new Map(state.entries.filter(({ row }) => row).map(({ version }) => [canonicalVersion(version), version]));
+  const versions = new Map(
+    state.entries.filter(({ row }) => row).map(({ version }) => [canonicalVersion(version), version]),
+  );
   for (const { unit, direction } of steps) {
     if (unit.type !== 'versioned') continue;
     if (direction === 'up') versions.set(canonicalVersion(unit.file.version), unit.file.version);

@@ -24,7 +24,9 @@ export interface PreparedModule {
 }
 
 /** What is run and recorded as one: a versioned migration, or a repeatable one. */
-export type Unit = { readonly type: 'versioned'; readonly file: MigrationFile } | { readonly type: 'repeatable'; readonly file: RepeatableFile };
+export type Unit =
+  | { readonly type: 'versioned'; readonly file: MigrationFile }
+  | { readonly type: 'repeatable'; readonly file: RepeatableFile };
 
 /** How a unit is called in messages: `1.4.0_search`, `repeatable monthly_kpi`. */
 export function nameOfUnit(unit: Unit): string {
@@ -40,10 +42,15 @@ export function isTransactional(prepared: Prepared): boolean {
 /** Reads a versioned migration for its way up. Throws when the file cannot be run. */
 export async function prepareUp(file: MigrationFile): Promise<Prepared> {
   const unit: Unit = { type: 'versioned', file };
-  if (file.kind === 'module') return { kind: 'module', unit, direction: 'up', module: await loadModule(file) };
+  if (file.kind === 'module')
+    return { kind: 'module', unit, direction: 'up', module: await loadModule(file) };
   const text = readText(file);
   const sections = parseSections(text, file.file);
-  if (sections.requires) throw new EduschemaError('migration-invalid', `${file.file} says requires:, which is for files in repeatable/`);
+  if (sections.requires)
+    throw new EduschemaError(
+      'migration-invalid',
+      `${file.file} says requires:, which is for files in repeatable/`,
+    );
   forbidTransactionControl(text, sections.up, file.file);
   return { kind: 'sql', unit, direction: 'up', text, section: sections.up };
 }
@@ -58,7 +65,12 @@ export async function prepareDown(file: MigrationFile): Promise<Prepared> {
   }
   const text = readText(file);
   const { down } = parseSections(text, file.file);
-  if (!down) throw irreversible(file.file, 'has no statement below -- migrate:down', 'write what undoes it; SELECT 1; if there is nothing to undo');
+  if (!down)
+    throw irreversible(
+      file.file,
+      'has no statement below -- migrate:down',
+      'write what undoes it; SELECT 1; if there is nothing to undo',
+    );
   forbidTransactionControl(text, down, file.file);
   return { kind: 'sql', unit, direction: 'down', text, section: down };
 }
@@ -83,21 +95,31 @@ export function prepareRepeatable(file: RepeatableFile): PreparedRepeatable {
   };
 }
 
-const transactionControl = /^(begin|start\s+transaction|commit|end|rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction)\b/i;
+const transactionControl =
+  /^(begin|start\s+transaction|commit|end|rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction)\b/i;
 
 /** A COMMIT in a file would record half of it: the journal row belongs to the same transaction. */
 function forbidTransactionControl(text: string, section: Section, file: string): void {
   if (!section.transaction) return;
-  const statement = section.statements.find(({ start }) => transactionControl.test(text.slice(start, start + 40)));
+  const statement = section.statements.find(({ start }) =>
+    transactionControl.test(text.slice(start, start + 40)),
+  );
   if (!statement) return;
   const { line } = findPlace(text, statement.start);
   const word = text.slice(statement.start, statement.end).split(/\s/)[0]?.toUpperCase();
-  throw new EduschemaError('migration-invalid', `${word} at line ${line} of ${file}: eduschema runs each file in a transaction of its own`, {
-    hint: 'leave it out, or write -- migrate:up transaction:false',
-    details: { file, line },
-  });
+  throw new EduschemaError(
+    'migration-invalid',
+    `${word} at line ${line} of ${file}: eduschema runs each file in a transaction of its own`,
+    {
+      hint: 'leave it out, or write -- migrate:up transaction:false',
+      details: { file, line },
+    },
+  );
 }
 
 function irreversible(file: string, why: string, hint: string): EduschemaError {
-  return new EduschemaError('migration-irreversible', `${file} ${why}: nothing was rolled back`, { hint, details: { file } });
+  return new EduschemaError('migration-irreversible', `${file} ${why}: nothing was rolled back`, {
+    hint,
+    details: { file },
+  });
 }

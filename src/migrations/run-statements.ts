@@ -38,7 +38,12 @@ export async function runStatements(
   await send(session, migration, statements, [...parts, ...after.map(ours)]);
 }
 
-async function send(session: Session, migration: FailedMigration, statements: readonly Statement[], parts: readonly Part[]): Promise<void> {
+async function send(
+  session: Session,
+  migration: FailedMigration,
+  statements: readonly Statement[],
+  parts: readonly Part[],
+): Promise<void> {
   const failure = await sendPipelined(
     session,
     parts.map(({ message }) => message),
@@ -52,7 +57,13 @@ async function send(session: Session, migration: FailedMigration, statements: re
   });
 }
 
-async function copy(session: Session, migration: FailedMigration, statements: readonly Statement[], message: string, group: StatementGroup): Promise<void> {
+async function copy(
+  session: Session,
+  migration: FailedMigration,
+  statements: readonly Statement[],
+  message: string,
+  group: StatementGroup,
+): Promise<void> {
   const { start, end } = group.copy as { start: number; end: number };
   try {
     await copyFromText(session, message, migration.text, start, end);
@@ -62,7 +73,12 @@ async function copy(session: Session, migration: FailedMigration, statements: re
 }
 
 /** The statement in which PostgreSQL's position lies, else the one after those that were completed. */
-function findFailed(text: string, statements: readonly Statement[], group: StatementGroup, { error, completed }: { error: unknown; completed: number }): Statement | undefined {
+function findFailed(
+  text: string,
+  statements: readonly Statement[],
+  group: StatementGroup,
+  { error, completed }: { error: unknown; completed: number },
+): Statement | undefined {
   const position = Number((error as { position?: string }).position);
   if (!Number.isFinite(position)) return statements[Math.min(group.from + completed, group.to - 1)];
   const at = Math.min(group.start + position - 1, text.length);

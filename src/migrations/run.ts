@@ -4,7 +4,13 @@ import { quoteIdentifier, quoteLiteral } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
 import type { FailedMigration } from './failure.ts';
 import { sinceTransactionStart } from './journal.ts';
-import { isTransactional, nameOfUnit, type Prepared, type PreparedModule, type PreparedSql } from './prepare.ts';
+import {
+  isTransactional,
+  nameOfUnit,
+  type Prepared,
+  type PreparedModule,
+  type PreparedSql,
+} from './prepare.ts';
 import { runModule } from './run-module.ts';
 import { runStatements } from './run-statements.ts';
 
@@ -48,7 +54,12 @@ export async function runMigration(session: Session, run: Run, settings: RunSett
 }
 
 /** Runs migrations in one transaction: all of them are applied, or none. */
-export async function runTogether(session: Session, runs: readonly Run[], settings: RunSettings, onDone: (run: Run) => void): Promise<void> {
+export async function runTogether(
+  session: Session,
+  runs: readonly Run[],
+  settings: RunSettings,
+  onDone: (run: Run) => void,
+): Promise<void> {
   await session.sql.unsafe('DISCARD ALL');
   await session.sql.begin(async (sql) => {
     const inside: Session = { sql: sql as unknown as Session['sql'], tap: session.tap, facts: session.facts };
@@ -77,21 +88,32 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
   const started = performance.now();
   await session.sql.unsafe('DISCARD ALL');
   await session.sql.unsafe(`${opening({ ...settings, lockTimeout: '0' }, 'SESSION')}`);
-  await (prepared.kind === 'sql' ? runOneByOne(session, prepared, run) : runModule(session, prepared, describe(prepared, run, 'what it committed stays'), settings));
+  await (prepared.kind === 'sql'
+    ? runOneByOne(session, prepared, run)
+    : runModule(session, prepared, describe(prepared, run, 'what it committed stays'), settings));
   if (session.tap.transaction !== 'none') {
     await session.sql.unsafe('ROLLBACK');
-    throw new EduschemaError('migration-failed', `${titleOf(prepared)} left a transaction open; it was rolled back, and the migration is not recorded`, {
-      hint: 'end it with COMMIT in the file',
-    });
+    throw new EduschemaError(
+      'migration-failed',
+      `${titleOf(prepared)} left a transaction open; it was rolled back, and the migration is not recorded`,
+      {
+        hint: 'end it with COMMIT in the file',
+      },
+    );
   }
-  await session.sql.unsafe(`BEGIN; ${closing(settings)}; ${run.record(String(Math.round(performance.now() - started)))}; COMMIT`);
+  await session.sql.unsafe(
+    `BEGIN; ${closing(settings)}; ${run.record(String(Math.round(performance.now() - started)))}; COMMIT`,
+  );
 }
 
 /** Such statements may not share a message: several in one are one transaction to the server. */
 async function runOneByOne(session: Session, prepared: PreparedSql, run: Run): Promise<void> {
   const { statements } = prepared.section;
   for (const [index, statement] of statements.entries()) {
-    const done = index === 0 ? 'nothing of it was carried out' : `statements 1 to ${index} of ${statements.length} were carried out and stay`;
+    const done =
+      index === 0
+        ? 'nothing of it was carried out'
+        : `statements 1 to ${index} of ${statements.length} were carried out and stay`;
     const failed = describe(prepared, run, `${done}; ${nameOfUnit(prepared.unit)} is not recorded`);
     await runStatements(session, failed, [statement], [], []).catch(async (error) => {
       if (session.tap.transaction !== 'none') await session.sql.unsafe('ROLLBACK');
@@ -101,7 +123,10 @@ async function runOneByOne(session: Session, prepared: PreparedSql, run: Run): P
 }
 
 /** What every migration starts with. */
-function opening({ role, schema, lockTimeout, statementTimeout, guard }: RunSettings, scope: 'LOCAL' | 'SESSION' = 'LOCAL'): string {
+function opening(
+  { role, schema, lockTimeout, statementTimeout, guard }: RunSettings,
+  scope: 'LOCAL' | 'SESSION' = 'LOCAL',
+): string {
   const lock = scope === 'LOCAL' ? 'pg_advisory_xact_lock' : 'pg_advisory_lock';
   return [
     `SET ${scope} statement_timeout = ${quoteLiteral(statementTimeout)}`,
@@ -115,7 +140,12 @@ function opening({ role, schema, lockTimeout, statementTimeout, guard }: RunSett
 
 /** A SET ROLE or a deferred constraint of the file must not reach the journal. */
 function closing({ role }: RunSettings): string {
-  return ['SET CONSTRAINTS ALL IMMEDIATE', 'RESET SESSION AUTHORIZATION', 'RESET ROLE', ...(role ? [`SET LOCAL ROLE ${quoteIdentifier(role)}`] : [])].join('; ');
+  return [
+    'SET CONSTRAINTS ALL IMMEDIATE',
+    'RESET SESSION AUTHORIZATION',
+    'RESET ROLE',
+    ...(role ? [`SET LOCAL ROLE ${quoteIdentifier(role)}`] : []),
+  ].join('; ');
 }
 
 function titleOf({ unit, direction }: Prepared): string {
@@ -125,11 +155,21 @@ function titleOf({ unit, direction }: Prepared): string {
 
 function describe(prepared: Prepared, { command, outcome }: Run, instead?: string): FailedMigration {
   const text = prepared.kind === 'sql' ? prepared.text : '';
-  return { title: titleOf(prepared), file: prepared.unit.file.file, text, outcome: instead === undefined ? outcome : () => instead, command };
+  return {
+    title: titleOf(prepared),
+    file: prepared.unit.file.file,
+    text,
+    outcome: instead === undefined ? outcome : () => instead,
+    command,
+  };
 }
 
 function endedTransaction(prepared: PreparedModule): EduschemaError {
-  return new EduschemaError('migration-failed', `${titleOf(prepared)} ended the transaction that it runs in`, {
-    hint: 'leave COMMIT and ROLLBACK to eduschema, or write: export const transaction = false',
-  });
+  return new EduschemaError(
+    'migration-failed',
+    `${titleOf(prepared)} ended the transaction that it runs in`,
+    {
+      hint: 'leave COMMIT and ROLLBACK to eduschema, or write: export const transaction = false',
+    },
+  );
 }

@@ -9,9 +9,15 @@ import { defaultLockTimeout, type MigrationSettings } from './settings.ts';
  * The plan as SQL that psql runs with the same effect, the journal included. Migrations written in TypeScript are
  * code: they stand as a comment, and the script then ends before them with an error.
  */
-export function renderScript(plan: MigrationPlan, journal: Journal, settings: MigrationSettings, { singleTransaction }: { readonly singleTransaction?: boolean | undefined }): string {
+export function renderScript(
+  plan: MigrationPlan,
+  journal: Journal,
+  settings: MigrationSettings,
+  { singleTransaction }: { readonly singleTransaction?: boolean | undefined },
+): string {
   const repeatable = plan.steps.some(({ unit }) => unit.type === 'repeatable');
-  const setup = plan.steps.length > 0 || journal.shape === 'guide' ? journalStatements(journal, { repeatable }) : [];
+  const setup =
+    plan.steps.length > 0 || journal.shape === 'guide' ? journalStatements(journal, { repeatable }) : [];
   const parts = ['\\set ON_ERROR_STOP on'];
   if (setup.length > 0) parts.push(section('the journal', [...roleOf(settings), ...setup], true));
   if (singleTransaction) parts.push('BEGIN;');
@@ -22,9 +28,13 @@ export function renderScript(plan: MigrationPlan, journal: Journal, settings: Mi
 
 function renderStep(step: Prepared, settings: MigrationSettings, together: boolean): string {
   const title = `${step.direction === 'down' ? 'undo ' : ''}${nameOfUnit(step.unit)} (${step.unit.file.file})`;
-  if (step.kind === 'module') return `-- ${title}\n\\warn ${nameOfUnit(step.unit)} is code, not SQL: run eduschema\n\\q`;
+  if (step.kind === 'module')
+    return `-- ${title}\n\\warn ${nameOfUnit(step.unit)} is code, not SQL: run eduschema\n\\q`;
   const inside = isTransactional(step);
-  const body = [...(inside ? settingsOf(settings) : ["SET statement_timeout = '0'", "SET lock_timeout = '0'"]), bodyOf(step)];
+  const body = [
+    ...(inside ? settingsOf(settings) : ["SET statement_timeout = '0'", "SET lock_timeout = '0'"]),
+    bodyOf(step),
+  ];
   const record = recordOf(step, settings.journal, inside ? sinceTransactionStart : 'NULL');
   return section(title, [...body, record], inside && !together);
 }

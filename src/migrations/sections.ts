@@ -25,7 +25,8 @@ interface Marker {
 
 const markerPattern = /^--\s*migrate:(?<direction>[^\s:]+)(?<options>(?:\s.*)?)$/;
 
-const isMarker = (commentLine: string) => commentLine.includes('migrate:') && markerPattern.test(commentLine.trimEnd());
+const isMarker = (commentLine: string) =>
+  commentLine.includes('migrate:') && markerPattern.test(commentLine.trimEnd());
 
 /**
  * Finds `-- migrate:up` and `-- migrate:down` in a migration's text. A file without markers is all up. A marker is
@@ -39,23 +40,51 @@ export function parseSections(text: string, file: string): Sections {
     .filter((marker) => marker !== undefined);
   const lineOf = (at: number) => findPlace(text, at).line;
   const invalid = (message: string, at: number, hint?: string) =>
-    new EduschemaError('migration-invalid', `${message} at line ${lineOf(at)} of ${file}`, { hint, details: { file, line: lineOf(at) } });
+    new EduschemaError('migration-invalid', `${message} at line ${lineOf(at)} of ${file}`, {
+      hint,
+      details: { file, line: lineOf(at) },
+    });
 
   const strange = markers.find(({ direction }) => direction !== 'up' && direction !== 'down');
-  if (strange) throw invalid(`"migrate:${strange.direction}" is not known`, strange.at, 'the markers are -- migrate:up and -- migrate:down');
+  if (strange)
+    throw invalid(
+      `"migrate:${strange.direction}" is not known`,
+      strange.at,
+      'the markers are -- migrate:up and -- migrate:down',
+    );
   const [first, second, third] = markers;
-  if (third) throw invalid(`a third marker "migrate:${third.direction}"`, third.at, 'a file has one -- migrate:up and one -- migrate:down');
-  if (first?.direction === 'down') throw invalid('"migrate:down" before "migrate:up"', first.at, 'put the up section first');
-  if (second?.direction === 'up') throw invalid('a second "migrate:up"', second.at, 'a file has one -- migrate:up and one -- migrate:down');
+  if (third)
+    throw invalid(
+      `a third marker "migrate:${third.direction}"`,
+      third.at,
+      'a file has one -- migrate:up and one -- migrate:down',
+    );
+  if (first?.direction === 'down')
+    throw invalid('"migrate:down" before "migrate:up"', first.at, 'put the up section first');
+  if (second?.direction === 'up')
+    throw invalid('a second "migrate:up"', second.at, 'a file has one -- migrate:up and one -- migrate:down');
   const early = first && parts.statements.find((statement) => statement.start < first.at);
   if (early) throw invalid('a statement before "migrate:up"', early.start, 'move it below the marker');
-  const command = parts.metaCommands.find(({ start, end }) => !/^\\(un)?restrict\b/.test(text.slice(start, end)));
+  const command = parts.metaCommands.find(
+    ({ start, end }) => !/^\\(un)?restrict\b/.test(text.slice(start, end)),
+  );
   if (command) {
     const name = text.slice(command.start, command.end).split(/\s/)[0];
-    throw invalid(`the psql command ${name}`, command.start, 'eduschema runs SQL, not psql commands: write it as SQL');
+    throw invalid(
+      `the psql command ${name}`,
+      command.start,
+      'eduschema runs SQL, not psql commands: write it as SQL',
+    );
   }
   for (const marker of markers) {
-    for (const [name, value] of Object.entries(marker.options)) checkOption(name, value, () => invalid(`"${name}:${value}" is not known`, marker.at, 'known are transaction:false and, in repeatable/, requires:<version>'));
+    for (const [name, value] of Object.entries(marker.options))
+      checkOption(name, value, () =>
+        invalid(
+          `"${name}:${value}" is not known`,
+          marker.at,
+          'known are transaction:false and, in repeatable/, requires:<version>',
+        ),
+      );
   }
 
   const downAt = second?.at ?? text.length;
@@ -77,7 +106,9 @@ function parseMarker(line: string, at: number): Marker | undefined {
   const options = (groups.options ?? '').trim().split(/\s+/).filter(Boolean);
   return {
     direction: groups.direction ?? '',
-    options: Object.fromEntries(options.map((option) => [option.split(':')[0] ?? '', option.split(':').slice(1).join(':')])),
+    options: Object.fromEntries(
+      options.map((option) => [option.split(':')[0] ?? '', option.split(':').slice(1).join(':')]),
+    ),
     at,
   };
 }

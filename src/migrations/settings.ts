@@ -28,4 +28,5 @@ export type MigrationEvent =
 
 /** Long enough for a busy table, short enough that an application behind us notices little. */
 export const defaultLockTimeout = '10s';
+/** Seconds to wait for another runner. */
 export const defaultWaitSeconds = 60;

@@ -79,10 +79,14 @@ export function forbidEdited({ entries }: SchemaState): void {
   const edited = entries.filter(({ state }) => state === 'edited');
   const [first] = edited;
   if (!first) return;
-  throw new EduschemaError('migration-edited', `${first.file?.file} was edited after it was applied${others(edited)}`, {
-    hint: 'restore the text that was applied (eduschema verify lists what differs) and put the change into a new migration',
-    details: { versions: edited.map(({ version }) => version) },
-  });
+  throw new EduschemaError(
+    'migration-edited',
+    `${first.file?.file} was edited after it was applied${others(edited)}`,
+    {
+      hint: 'restore the text that was applied (eduschema verify lists what differs) and put the change into a new migration',
+      details: { versions: edited.map(({ version }) => version) },
+    },
+  );
 }
 
 /** Throws when an applied migration has no file any more. */
@@ -90,21 +94,32 @@ export function forbidMissing({ entries }: SchemaState): void {
   const missing = entries.filter(({ state }) => state === 'missing');
   const [first] = missing;
   if (!first) return;
-  throw new EduschemaError('migration-missing', `${first.version} ${first.description} is applied, but its file is gone${others(missing)}`, {
-    hint: 'restore the file, or check out the branch that has it',
-    details: { versions: missing.map(({ version }) => version) },
-  });
+  throw new EduschemaError(
+    'migration-missing',
+    `${first.version} ${first.description} is applied, but its file is gone${others(missing)}`,
+    {
+      hint: 'restore the file, or check out the branch that has it',
+      details: { versions: missing.map(({ version }) => version) },
+    },
+  );
 }
 
 /** Throws when a migration would run that is older than the newest applied one. */
-export function forbidOutOfOrder({ entries, current }: SchemaState, selected: readonly MigrationFile[]): void {
+export function forbidOutOfOrder(
+  { entries, current }: SchemaState,
+  selected: readonly MigrationFile[],
+): void {
   const late = entries.filter(({ outOfOrder, file }) => outOfOrder && file && selected.includes(file));
   const [first] = late;
   if (!first) return;
-  throw new EduschemaError('version-out-of-order', `${first.file?.file} is older than ${current}, which is applied already${others(late)}`, {
-    hint: 'give it a newer version; if it fits all the same, run with --out-of-order',
-    details: { versions: late.map(({ version }) => version) },
-  });
+  throw new EduschemaError(
+    'version-out-of-order',
+    `${first.file?.file} is older than ${current}, which is applied already${others(late)}`,
+    {
+      hint: 'give it a newer version; if it fits all the same, run with --out-of-order',
+      details: { versions: late.map(({ version }) => version) },
+    },
+  );
 }
 
 /** Throws when no file and no row has the version. */

@@ -29,7 +29,12 @@ export async function status(database: Database, settings: MigrationSettings): P
   const state = compareState(folder, await readJournal(database.sql, settings.journal));
   const rows = [...state.entries.map(toRow), ...state.repeatable.map(toRepeatableRow)];
   const count = (wanted: StateEntry['state']) => rows.filter((row) => row.state === wanted).length;
-  const counts = { applied: count('applied'), pending: count('pending'), edited: count('edited'), missing: count('missing') };
+  const counts = {
+    applied: count('applied'),
+    pending: count('pending'),
+    edited: count('edited'),
+    missing: count('missing'),
+  };
   return { rows, current: state.current, counts };
 }
 

@@ -32,5 +32,7 @@ export function renderErrorJson(error: unknown): string {
 
 /** Takes passwords out of connection URLs and of `password=...`, wherever they stand in a text. */
 export function redact(text: string): string {
-  return text.replace(/(\b[a-z]+:\/\/[^\s:/@]*):[^\s@]*@/gi, '$1:***@').replace(/\b(password=)('[^']*'|[^\s&]+)/gi, '$1***');
+  return text
+    .replace(/(\b[a-z]+:\/\/[^\s:/@]*):[^\s@]*@/gi, '$1:***@')
+    .replace(/\b(password=)('[^']*'|[^\s&]+)/gi, '$1***');
 }

@@ -7,18 +7,26 @@ export async function renderText(report: Report, colours: boolean): Promise<stri
   const paragraphs: string[] = [];
   const hidden = Math.max(0, report.rows.length - (report.shown ?? report.rows.length));
   if (hidden > 0) paragraphs.push(`${hidden} more before these`);
-  if (report.columns && report.rows.length > 0) paragraphs.push(await renderTable(report.columns, report.rows.slice(hidden), colours));
+  if (report.columns && report.rows.length > 0)
+    paragraphs.push(await renderTable(report.columns, report.rows.slice(hidden), colours));
   if (report.message) paragraphs.push(report.message);
   return paragraphs.length > 0 ? `${paragraphs.join('\n\n')}\n` : '';
 }
 
 /** The one JSON document of a command: `{ ok, rows, summary }`. */
 export function renderJson({ rows, summary, warnings, text, failing }: Report): string {
-  const more = { ...(warnings && warnings.length > 0 ? { warnings } : {}), ...(text === undefined ? {} : { text }) };
+  const more = {
+    ...(warnings && warnings.length > 0 ? { warnings } : {}),
+    ...(text === undefined ? {} : { text }),
+  };
   return `${JSON.stringify({ ok: failing !== true, rows, summary: { ...summary, ...more } }, null, 2)}\n`;
 }
 
-async function renderTable(columns: readonly Column[], rows: readonly object[], colours: boolean): Promise<string> {
+async function renderTable(
+  columns: readonly Column[],
+  rows: readonly object[],
+  colours: boolean,
+): Promise<string> {
   const { default: Table } = await import('cli-table3');
   const paint = paintWith(colours);
   const table = new Table({
@@ -38,13 +46,33 @@ async function renderTable(columns: readonly Column[], rows: readonly object[], 
 
 function cell({ key, show, colour }: Column, row: object, paint: ChalkInstance): string {
   const value = (row as Record<string, unknown>)[key];
-  const text = show ? show(value as never, row as never) : value === null || value === undefined ? '' : String(value);
+  const text = show
+    ? show(value as never, row as never)
+    : value === null || value === undefined
+      ? ''
+      : String(value);
   const painted = colour?.(value as never);
   return painted ? paint[painted](text) : text;
 }
 
 const blankBorders = Object.fromEntries(
-  ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right', 'left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'].map((name) => [name, '']),
+  [
+    'top',
+    'top-mid',
+    'top-left',
+    'top-right',
+    'bottom',
+    'bottom-mid',
+    'bottom-left',
+    'bottom-right',
+    'left',
+    'left-mid',
+    'mid',
+    'mid-mid',
+    'right',
+    'right-mid',
+    'middle',
+  ].map((name) => [name, '']),
 );
 
 /** Colours, or none. */

@@ -23,7 +23,13 @@ export function groupStatements(text: string, statements: readonly Statement[]):
     if (group && fits(text, group, statement)) {
       groups[groups.length - 1] = { ...group, end: statement.end, to: index + 1 };
     } else {
-      groups.push({ start: statement.start, end: statement.end, from: index, to: index + 1, copy: statement.data });
+      groups.push({
+        start: statement.start,
+        end: statement.end,
+        from: index,
+        to: index + 1,
+        copy: statement.data,
+      });
     }
   }
   return groups;

@@ -1,4 +1,11 @@
-import { skipBlockComment, skipDollarQuote, skipIdentifier, skipLineComment, skipQuoted, skipWhitespace } from './tokens.ts';
+import {
+  skipBlockComment,
+  skipDollarQuote,
+  skipIdentifier,
+  skipLineComment,
+  skipQuoted,
+  skipWhitespace,
+} from './tokens.ts';
 
 /** A statement's place in a text, as offsets: `text.slice(start, end)` has neither its semicolon nor comments before it. */
 export interface Statement {
@@ -113,7 +120,14 @@ interface StatementState {
   copy: 'no' | 'copy' | 'from' | 'from stdin';
 }
 
-const newState = (start: number): StatementState => ({ start, parentheses: 0, blocks: 0, words: 0, creates: 'no', copy: 'no' });
+const newState = (start: number): StatementState => ({
+  start,
+  parentheses: 0,
+  blocks: 0,
+  words: 0,
+  creates: 'no',
+  copy: 'no',
+});
 
 /** Follows the few words that decide where a statement ends. */
 function noteWord(state: StatementState, word: string, text: string, end: number): void {
@@ -155,7 +169,10 @@ function takeCopyData(text: string, from: number, statements: Statement[]): numb
   while (line < text.length) {
     const end = text.indexOf('\n', line);
     const stop = end < 0 ? text.length : end;
-    if (text.startsWith('\\.', line) && (stop === line + 2 || (stop === line + 3 && text[line + 2] === '\r'))) {
+    if (
+      text.startsWith('\\.', line) &&
+      (stop === line + 2 || (stop === line + 3 && text[line + 2] === '\r'))
+    ) {
       addData(statements, start, line);
       return stop;
     }
@@ -172,7 +189,8 @@ function addData(statements: Statement[], start: number, end: number): void {
 
 function startsItsLine(text: string, at: number): boolean {
   let before = at - 1;
-  while (before >= 0 && (text[before] === ' ' || text[before] === '\t' || text[before] === '\ufeff')) before--;
+  while (before >= 0 && (text[before] === ' ' || text[before] === '\t' || text[before] === '\ufeff'))
+    before--;
   return before < 0 || text[before] === '\n' || text[before] === '\r';
 }
 
@@ -183,7 +201,8 @@ function endOfLine(text: string, at: number): number {
 
 function skipNumber(text: string, at: number): number {
   let end = at + 1;
-  while (end < text.length && (isDigit(text.charCodeAt(end)) || isIdentifierStart(text.charCodeAt(end)))) end++;
+  while (end < text.length && (isDigit(text.charCodeAt(end)) || isIdentifierStart(text.charCodeAt(end))))
+    end++;
   return end;
 }
 
@@ -193,5 +212,7 @@ const isIdentifierStart = (code: number) =>
   (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 95 || code >= 128;
 
 const longestWord = 'procedure'.length;
-const [dash, slash, star, semicolon, backslash, quote, doubleQuote, dollar, ampersand] = [45, 47, 42, 59, 92, 39, 34, 36, 38];
+const [dash, slash, star, semicolon, backslash, quote, doubleQuote, dollar, ampersand] = [
+  45, 47, 42, 59, 92, 39, 34, 36, 38,
+];
 const [zero, nine, openParenthesis, closeParenthesis] = [48, 57, 40, 41];

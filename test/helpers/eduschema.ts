@@ -7,7 +7,12 @@ export interface Outcome {
   readonly stdout: string;
   readonly stderr: string;
   /** stdout as JSON. */
-  readonly json: () => { ok: boolean; rows: Record<string, unknown>[]; summary: Record<string, unknown>; error: { code: string; message: string; hint: string | null; details?: Record<string, unknown> } };
+  readonly json: () => {
+    ok: boolean;
+    rows: Record<string, unknown>[];
+    summary: Record<string, unknown>;
+    error: { code: string; message: string; hint: string | null; details?: Record<string, unknown> };
+  };
 }
 
 export interface Surroundings {
@@ -21,7 +26,10 @@ export interface Surroundings {
 }
 
 /** Runs a command line in process: `await eduschema('migrate --json', { cwd, env: { DATABASE_URL: url } })`. */
-export async function eduschema(line: string | readonly string[], surroundings: Surroundings = {}): Promise<Outcome> {
+export async function eduschema(
+  line: string | readonly string[],
+  surroundings: Surroundings = {},
+): Promise<Outcome> {
   const { cwd = '/nonexistent', env = {}, terminal = false, answer, onStart } = surroundings;
   let stdout = '';
   let stderr = '';
@@ -32,7 +40,13 @@ export async function eduschema(line: string | readonly string[], surroundings: 
     userName: 'nobody',
     stdout: { write: (text) => (stdout += text), isTTY: terminal },
     stderr: { write: (text) => (stderr += text), isTTY: false },
-    ask: answer === undefined ? undefined : async (question) => ((stderr += question), answer),
+    ask:
+      answer === undefined
+        ? undefined
+        : async (question) => {
+            stderr += question;
+            return answer;
+          },
     onInterrupt(handler) {
       onStart?.((signal = 'SIGINT') => handler(signal));
       return () => {};

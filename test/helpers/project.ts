@@ -2,7 +2,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Database, withDatabase as openDatabase } from '../../src/db/connect.ts';
 import type { Target } from '../../src/db/target.ts';
-import { type MigrateOptions, migrate, type RollbackOptions, rollback } from '../../src/migrations/migrate.ts';
+import {
+  type MigrateOptions,
+  migrate,
+  type RollbackOptions,
+  rollback,
+} from '../../src/migrations/migrate.ts';
 import type { MigrationSettings } from '../../src/migrations/settings.ts';
 import { status } from '../../src/migrations/status.ts';
 import { type TestDatabase, withDatabase } from './database.ts';
@@ -24,7 +29,10 @@ export interface Project extends TestDatabase {
 }
 
 /** Makes a test: `files` stand in `migrations/` of a new folder, beside a new database. */
-export function withProject(files: Record<string, string | Buffer>, use: (project: Project) => Promise<void>): () => Promise<void> {
+export function withProject(
+  files: Record<string, string | Buffer>,
+  use: (project: Project) => Promise<void>,
+): () => Promise<void> {
   return withDatabase((database) =>
     withFolder({}, async (folder) => {
       const settings: MigrationSettings = {
@@ -32,7 +40,8 @@ export function withProject(files: Record<string, string | Buffer>, use: (projec
         shownDirectory: 'migrations',
         journal: { schema: 'public', name: 'schema_versions' },
       };
-      const open = <T>(useDatabase: (opened: Database) => Promise<T>, target = database.target) => openDatabase(target, {}, useDatabase);
+      const open = <T>(useDatabase: (opened: Database) => Promise<T>, target = database.target) =>
+        openDatabase(target, {}, useDatabase);
       const project: Project = {
         ...database,
         folder,
@@ -48,7 +57,12 @@ export function withProject(files: Record<string, string | Buffer>, use: (projec
         migrate: (options, more) => open((opened) => migrate(opened, { ...settings, ...more }, options)),
         rollback: (options, more) => open((opened) => rollback(opened, { ...settings, ...more }, options)),
         status: () => open((opened) => status(opened, settings)),
-        versions: async () => (await database.sql<{ version: string }[]>`SELECT version FROM schema_versions ORDER BY applied_at, version`).map(({ version }) => version),
+        versions: async () =>
+          (
+            await database.sql<
+              { version: string }[]
+            >`SELECT version FROM schema_versions ORDER BY applied_at, version`
+          ).map(({ version }) => version),
       };
       project.write(files);
       await use(project);

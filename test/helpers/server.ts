@@ -33,7 +33,7 @@ const settings = {
   max_wal_size: '4GB',
 };
 
-interface StartedServer {
+export interface StartedServer {
   readonly url: string;
   readonly kind: string;
   stop(): Promise<void>;
@@ -137,10 +137,14 @@ function ping(where: { socketPath: string } | { host: string; port: number }): P
   });
 }
 
-async function startEmbedded(): Promise<StartedServer> {
+/** A server of a test's own: another version, or one whose data folder `prepare` changes before the start. */
+export async function startEmbedded(
+  packageName = embeddedPackage(),
+  prepare: (dataFolder: string) => void = () => {},
+): Promise<StartedServer> {
   const account = findAccount();
   const folder = makeServerFolder(account);
-  const binaries = provideBinaries(findBinaries(process.cwd(), embeddedPackage()), {
+  const binaries = provideBinaries(findBinaries(process.cwd(), packageName), {
     account,
     home: commonHome,
   });
@@ -148,6 +152,7 @@ async function startEmbedded(): Promise<StartedServer> {
   const password = randomBytes(12).toString('hex');
   try {
     await createDataFolder({ binaries, account, dataFolder, database: 'eduschema', password });
+    prepare(dataFolder);
     const port = await findFreePort();
     const pid = await launch({ binaries, account, dataFolder, port, logFile: join(folder, 'log'), settings });
     stopWhenWeDie(pid, folder);

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { withProject } from '../helpers/project.ts';
 
-const files = { '1.0.0_one.sql': 'CREATE TABLE one (id int);', '1.1.0_two.sql': 'CREATE TABLE two (id int);' };
+const files = {
+  '1.0.0_one.sql': 'CREATE TABLE one (id int);',
+  '1.1.0_two.sql': 'CREATE TABLE two (id int);',
+};
 
 describe('the journal', () => {
   it(
@@ -9,7 +12,8 @@ describe('the journal', () => {
     withProject(files, async ({ migrate, sql }) => {
       await migrate();
 
-      const rows = await sql`SELECT version, description, kind, checksum, checksum_algorithm, duration_ms >= 0 AS timed, applied_by = session_user AS own, tool_version, applied_at <= now() AS past FROM schema_versions ORDER BY version`;
+      const rows =
+        await sql`SELECT version, description, kind, checksum, checksum_algorithm, duration_ms >= 0 AS timed, applied_by = session_user AS own, tool_version, applied_at <= now() AS past FROM schema_versions ORDER BY version`;
       expect(rows[0]).toEqual({
         version: '1.0.0',
         description: 'one',
@@ -36,7 +40,9 @@ describe('the journal', () => {
 
       expect(done.map(({ version }) => version)).toEqual(['1.1.0']);
       expect(await versions()).toEqual(['0.9', '1.0.0', '1.1.0']);
-      expect(await sql`SELECT description, kind, checksum IS NULL AS none FROM schema_versions ORDER BY version`).toEqual([
+      expect(
+        await sql`SELECT description, kind, checksum IS NULL AS none FROM schema_versions ORDER BY version`,
+      ).toEqual([
         { description: 'before the files', kind: 'adopted', none: true },
         { description: 'Initial schema creation', kind: 'adopted', none: false },
         { description: 'two', kind: 'migration', none: false },
@@ -55,7 +61,9 @@ describe('the journal', () => {
 
       expect((await migrate()).done).toEqual([]);
 
-      expect(await sql`SELECT version, kind, checksum IS NULL AS none FROM schema_versions`).toEqual([{ version: '1.0', kind: 'adopted', none: false }]);
+      expect(await sql`SELECT version, kind, checksum IS NULL AS none FROM schema_versions`).toEqual([
+        { version: '1.0', kind: 'adopted', none: false },
+      ]);
     }),
   );
 
@@ -70,13 +78,16 @@ describe('the journal', () => {
 
   it(
     'can have another schema and name, whatever search_path a migration sets',
-    withProject({ '1_a.sql': 'CREATE SCHEMA x; SET search_path = x; CREATE TABLE t (id int);' }, async ({ migrate, settings, sql }) => {
-      await migrate({}, { journal: { schema: '이력 "관리"', name: 'Versions' } });
+    withProject(
+      { '1_a.sql': 'CREATE SCHEMA x; SET search_path = x; CREATE TABLE t (id int);' },
+      async ({ migrate, settings, sql }) => {
+        await migrate({}, { journal: { schema: '이력 "관리"', name: 'Versions' } });
 
-      expect(await sql`SELECT version FROM "이력 ""관리"""."Versions"`).toEqual([{ version: '1' }]);
-      expect(await sql`SELECT to_regclass('schema_versions') AS none`).toEqual([{ none: null }]);
-      expect(settings.journal.name).toBe('schema_versions');
-    }),
+        expect(await sql`SELECT version FROM "이력 ""관리"""."Versions"`).toEqual([{ version: '1' }]);
+        expect(await sql`SELECT to_regclass('schema_versions') AS none`).toEqual([{ none: null }]);
+        expect(settings.journal.name).toBe('schema_versions');
+      },
+    ),
   );
 
   it(

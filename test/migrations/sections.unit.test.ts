@@ -3,26 +3,44 @@ import { parseSections } from '../../src/migrations/sections.ts';
 
 const parse = (text: string) => {
   const { up, down, requires } = parseSections(text, 'f.sql');
-  const texts = (section: typeof up | undefined) => section?.statements.map(({ start, end }) => text.slice(start, end));
+  const texts = (section: typeof up | undefined) =>
+    section?.statements.map(({ start, end }) => text.slice(start, end));
   return { up: texts(up), down: texts(down), transaction: up.transaction, requires };
 };
 
 describe('parseSections', () => {
   it('takes a file without markers as all up', () => {
-    expect(parse('SELECT 1;')).toEqual({ up: ['SELECT 1'], down: undefined, transaction: true, requires: undefined });
+    expect(parse('SELECT 1;')).toEqual({
+      up: ['SELECT 1'],
+      down: undefined,
+      transaction: true,
+      requires: undefined,
+    });
   });
 
   it('reads both sections and their options', () => {
-    expect(parse('-- migrate:up transaction:false\nSELECT 1;\n-- migrate:down\nSELECT 2;')).toEqual({ up: ['SELECT 1'], down: ['SELECT 2'], transaction: false, requires: undefined });
+    expect(parse('-- migrate:up transaction:false\nSELECT 1;\n-- migrate:down\nSELECT 2;')).toEqual({
+      up: ['SELECT 1'],
+      down: ['SELECT 2'],
+      transaction: false,
+      requires: undefined,
+    });
     expect(parse('\ufeff--migrate:up requires:1.2.0\r\nSELECT 1;\r\n').requires).toBe('1.2.0');
   });
 
   it('ends a statement at a marker, semicolon or not', () => {
-    expect(parse('-- migrate:up\nSELECT 1\n-- migrate:down\nSELECT 2')).toMatchObject({ up: ['SELECT 1'], down: ['SELECT 2'] });
+    expect(parse('-- migrate:up\nSELECT 1\n-- migrate:down\nSELECT 2')).toMatchObject({
+      up: ['SELECT 1'],
+      down: ['SELECT 2'],
+    });
   });
 
   it('takes a marker for text inside a string, a function, a comment, and COPY data', () => {
-    const inside = ["SELECT '\n-- migrate:down\n'", 'DO $$\n-- migrate:down\nBEGIN END $$', 'SELECT 1 /*\n-- migrate:down\n*/, 2'];
+    const inside = [
+      "SELECT '\n-- migrate:down\n'",
+      'DO $$\n-- migrate:down\nBEGIN END $$',
+      'SELECT 1 /*\n-- migrate:down\n*/, 2',
+    ];
     const text = `-- migrate:up\n${inside.join(';\n')};\nCOPY t FROM stdin;\n-- migrate:down\n\\.\n`;
 
     expect(parse(text)).toMatchObject({ up: [...inside, 'COPY t FROM stdin'], down: undefined });

@@ -18,7 +18,9 @@ describe('parseName', () => {
 });
 
 describe('compareVersions', () => {
-  const version = fc.array(fc.nat({ max: 30 }), { minLength: 1, maxLength: 4 }).map((numbers) => numbers.join('.'));
+  const version = fc
+    .array(fc.nat({ max: 30 }), { minLength: 1, maxLength: 4 })
+    .map((numbers) => numbers.join('.'));
 
   it('puts 1.10.0 after 1.9.0, and takes 1.0 and 01.0.0 for one version', () => {
     expect(['1.10.0', '1.9.0', '1.9'].sort(compareVersions)).toEqual(['1.9.0', '1.9', '1.10.0']);
@@ -30,7 +32,8 @@ describe('compareVersions', () => {
       fc.property(version, version, version, (a, b, c) => {
         expect(Math.sign(compareVersions(a, b))).toBe(-Math.sign(compareVersions(b, a)) + 0);
         expect(compareVersions(a, b) === 0).toBe(canonicalVersion(a) === canonicalVersion(b));
-        if (compareVersions(a, b) <= 0 && compareVersions(b, c) <= 0) expect(compareVersions(a, c)).toBeLessThanOrEqual(0);
+        if (compareVersions(a, b) <= 0 && compareVersions(b, c) <= 0)
+          expect(compareVersions(a, c)).toBeLessThanOrEqual(0);
       }),
     );
   });
@@ -50,7 +53,9 @@ describe('nextVersion', () => {
   });
 
   it('is a version, and newer', () => {
-    const version = fc.array(fc.nat({ max: 999 }), { minLength: 1, maxLength: 4 }).map((numbers) => numbers.join('.'));
+    const version = fc
+      .array(fc.nat({ max: 999 }), { minLength: 1, maxLength: 4 })
+      .map((numbers) => numbers.join('.'));
     fc.assert(
       fc.property(version, (newest) => {
         expect(isVersion(nextVersion(newest, now))).toBe(true);

@@ -4,7 +4,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { groupStatements } from '../../src/sql/group.ts';
 import { splitSql } from '../../src/sql/split.ts';
 
-const statementsOf = (text: string) => splitSql(text).statements.map(({ start, end }) => text.slice(start, end));
+const statementsOf = (text: string) =>
+  splitSql(text).statements.map(({ start, end }) => text.slice(start, end));
 
 describe('splitSql', () => {
   it.each([
@@ -22,13 +23,24 @@ describe('splitSql', () => {
     ['a parameter', 'PREPARE p AS SELECT $1; SELECT 2', ['PREPARE p AS SELECT $1', 'SELECT 2']],
     ['a nested comment', 'SELECT 1 /* a /* ; */ ; */; SELECT 2', ['SELECT 1', 'SELECT 2']],
     ['a line comment', 'SELECT 1 -- ;\n, 2; SELECT 3', ['SELECT 1 -- ;\n, 2', 'SELECT 3']],
-    ['a rule of several commands', 'CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2); SELECT 3', ['CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2)', 'SELECT 3']],
+    [
+      'a rule of several commands',
+      'CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2); SELECT 3',
+      ['CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2)', 'SELECT 3'],
+    ],
     [
       'a BEGIN ATOMIC body',
       'CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3',
-      ['CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END', 'SELECT 3'],
+      [
+        'CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END',
+        'SELECT 3',
+      ],
     ],
-    ['a function called begin', 'CREATE FUNCTION begin() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$; SELECT 2', ['CREATE FUNCTION begin() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$', 'SELECT 2']],
+    [
+      'a function called begin',
+      'CREATE FUNCTION begin() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$; SELECT 2',
+      ['CREATE FUNCTION begin() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$', 'SELECT 2'],
+    ],
     ['empty statements', ';;SELECT 1;;', ['SELECT 1']],
     ['a byte order mark', '\ufeffSELECT 1', ['SELECT 1']],
     ['nothing', ' -- only a comment\n', []],
@@ -46,19 +58,47 @@ describe('splitSql', () => {
   });
 
   it('takes no data behind a COPY from elsewhere', () => {
-    expect(statementsOf("COPY t FROM '/stdin'; SELECT 1; COPY (SELECT a FROM stdin) TO stdout; SELECT 2")).toHaveLength(4);
+    expect(
+      statementsOf("COPY t FROM '/stdin'; SELECT 1; COPY (SELECT a FROM stdin) TO stdout; SELECT 2"),
+    ).toHaveLength(4);
   });
 
   it('finds psql commands', () => {
     const text = '\\restrict abc\nSELECT 1;\n\\unrestrict abc\n';
     const { metaCommands, statements } = splitSql(text);
 
-    expect(metaCommands.map(({ start, end }) => text.slice(start, end))).toEqual(['\\restrict abc', '\\unrestrict abc']);
+    expect(metaCommands.map(({ start, end }) => text.slice(start, end))).toEqual([
+      '\\restrict abc',
+      '\\unrestrict abc',
+    ]);
     expect(statements).toHaveLength(1);
   });
 
   const piece = fc.oneof(
-    fc.constantFrom(';', "'", '"', '$$', '$a$', '/*', '*/', '--', '\n', '\\', '(', ')', ' ', "E'", "U&'", 'COPY t FROM stdin;\n', '\\.\n', 'begin atomic', 'end', 'case', '교', '😀'),
+    fc.constantFrom(
+      ';',
+      "'",
+      '"',
+      '$$',
+      '$a$',
+      '/*',
+      '*/',
+      '--',
+      '\n',
+      '\\',
+      '(',
+      ')',
+      ' ',
+      "E'",
+      "U&'",
+      'COPY t FROM stdin;\n',
+      '\\.\n',
+      'begin atomic',
+      'end',
+      'case',
+      '교',
+      '😀',
+    ),
     fc.string({ unit: 'grapheme', maxLength: 5 }),
   );
 
@@ -73,9 +113,15 @@ describe('splitSql', () => {
           expect(end).toBeGreaterThan(start);
           at = data?.end ?? end;
         }
-        const taken = [...statements.map(({ start, end, data }) => [start, data?.end ?? end] as const), ...metaCommands.filter(({ start }) => !statements.some((s) => s.start < start && start < s.end)).map(({ start, end }) => [start, end] as const)];
+        const taken = [
+          ...statements.map(({ start, end, data }) => [start, data?.end ?? end] as const),
+          ...metaCommands
+            .filter(({ start }) => !statements.some((s) => s.start < start && start < s.end))
+            .map(({ start, end }) => [start, end] as const),
+        ];
         let rest = text;
-        for (const [start, end] of taken.sort((a, b) => b[0] - a[0])) rest = `${rest.slice(0, start)}\n${rest.slice(end)}`;
+        for (const [start, end] of taken.sort((a, b) => b[0] - a[0]))
+          rest = `${rest.slice(0, start)}\n${rest.slice(end)}`;
         const between = rest.replace(/^\ufeff/, '').replace(/\\\.\r?(\n|$)/g, '\n');
         expect(splitSql(between).statements).toEqual([]);
       }),
@@ -84,7 +130,19 @@ describe('splitSql', () => {
   });
 
   it('takes time in proportion to the text: otherwise these would take minutes', () => {
-    for (const unit of ['/* ', "'", '$a$ ', '-- x\n', '"', 'COPY t FROM stdin;\n', '(', "E'\\", 'a ', '$', 'begin atomic ']) {
+    for (const unit of [
+      '/* ',
+      "'",
+      '$a$ ',
+      '-- x\n',
+      '"',
+      'COPY t FROM stdin;\n',
+      '(',
+      "E'\\",
+      'a ',
+      '$',
+      'begin atomic ',
+    ]) {
       splitSql(unit.repeat(500_000));
     }
   });
@@ -95,7 +153,19 @@ describe('splitSql and the parser of PostgreSQL', () => {
     await loadModule();
   });
 
-  const value = fc.constantFrom('1', "'a;b'", "E'\\';'", '$$;$$', '$x$ $$; $x$', '"a;" ', "U&'d\\0061;'", '(SELECT 1)', '1e5', "'it''s'", 'CASE WHEN true THEN 1 END');
+  const value = fc.constantFrom(
+    '1',
+    "'a;b'",
+    "E'\\';'",
+    '$$;$$',
+    '$x$ $$; $x$',
+    '"a;" ',
+    "U&'d\\0061;'",
+    '(SELECT 1)',
+    '1e5',
+    "'it''s'",
+    'CASE WHEN true THEN 1 END',
+  );
   const space = fc.constantFrom(' ', '\n', ' /* ; */ ', ' -- ;\n', '\t');
   const statement = fc.oneof(
     fc.tuple(space, value).map(([s, v]) => `SELECT${s}${v.replace('"a;" ', '1')}`),
@@ -107,7 +177,7 @@ describe('splitSql and the parser of PostgreSQL', () => {
       'CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT 1; SELECT 2)',
       'CREATE TABLE t (a int DEFAULT 1, "b;" text)',
       'PREPARE p AS SELECT $1::int',
-      'COMMENT ON TABLE t IS \'a;b\'',
+      "COMMENT ON TABLE t IS 'a;b'",
     ),
   );
 
@@ -117,12 +187,17 @@ describe('splitSql and the parser of PostgreSQL', () => {
         const text = parts.map(([before, sql, after]) => `${before}${sql}${after};`).join('');
         const bytes = Buffer.from(text);
         const { stmts } = parseSync(text) as { stmts: { stmt_location?: number; stmt_len?: number }[] };
-        const theirs = stmts.map(({ stmt_location = 0, stmt_len }) => bytes.subarray(stmt_location, stmt_len === undefined ? undefined : stmt_location + stmt_len).toString());
+        const theirs = stmts.map(({ stmt_location = 0, stmt_len }) =>
+          bytes
+            .subarray(stmt_location, stmt_len === undefined ? undefined : stmt_location + stmt_len)
+            .toString(),
+        );
 
         const ours = statementsOf(text);
 
         expect(ours).toHaveLength(theirs.length);
-        for (const [index, own] of ours.entries()) expect(theirs[index]?.trim().startsWith(own.trim())).toBe(true);
+        for (const [index, own] of ours.entries())
+          expect(theirs[index]?.trim().startsWith(own.trim())).toBe(true);
       }),
       { numRuns: 500 },
     );
@@ -143,6 +218,11 @@ describe('groupStatements', () => {
     const text = 'SELECT 1;\nCOPY t FROM stdin;\n1\n\\.\nSELECT 2;\n\\unrestrict x\nSELECT 3; SELECT 4;';
     const groups = groupStatements(text, splitSql(text).statements);
 
-    expect(groups.map(({ start, end }) => text.slice(start, end))).toEqual(['SELECT 1', 'COPY t FROM stdin', 'SELECT 2', 'SELECT 3; SELECT 4']);
+    expect(groups.map(({ start, end }) => text.slice(start, end))).toEqual([
+      'SELECT 1',
+      'COPY t FROM stdin',
+      'SELECT 2',
+      'SELECT 3; SELECT 4',
+    ]);
   });
 });

@@ -17,7 +17,11 @@ export function initCommand(program: Command, runner: Runner): void {
         const { initProject } = await import('../../init/init.ts');
         const { written } = initProject(world.cwd, options.template);
         const next = options.template ? 'eduschema migrate' : 'eduschema new <name>, then eduschema migrate';
-        return { rows: written.map((path) => ({ path })), summary: {}, message: `wrote ${written.join(', ')}\nnext: ${next}` };
+        return {
+          rows: written.map((path) => ({ path })),
+          summary: {},
+          message: `wrote ${written.join(', ')}\nnext: ${next}`,
+        };
       }),
     );
   addCommonOptions(command);

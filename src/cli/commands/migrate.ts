@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
+import { reportMigrations, watchMigrations } from '../migration-report.ts';
 import { addMigrationOptions, type CommonOptions, parseCount } from '../options.ts';
 import type { DatabaseContext, Runner } from '../run.ts';
 import type { Settings } from '../settings.ts';
-import { reportMigrations, watchMigrations } from '../migration-report.ts';
 
 interface Options extends CommonOptions {
   readonly to?: string;
@@ -24,7 +24,11 @@ export function migrateCommand(program: Command, runner: Runner): void {
     .option('--out-of-order', 'also those older than the newest applied one')
     .action(
       runner.database(load, async ({ migrate, folder }, context: DatabaseContext<Options>) => {
-        const result = await migrate(context.database, { ...watchMigrations(context), folder }, context.options);
+        const result = await migrate(
+          context.database,
+          { ...watchMigrations(context), folder },
+          context.options,
+        );
         return reportMigrations(result, 'applied');
       }),
     );
@@ -32,6 +36,9 @@ export function migrateCommand(program: Command, runner: Runner): void {
 }
 
 async function load({ migrations }: Settings) {
-  const [{ migrate }, { beginReading }] = await Promise.all([import('../../migrations/migrate.ts'), import('../../migrations/folder.ts')]);
+  const [{ migrate }, { beginReading }] = await Promise.all([
+    import('../../migrations/migrate.ts'),
+    import('../../migrations/folder.ts'),
+  ]);
   return { migrate, folder: beginReading(migrations) };
 }

@@ -17,8 +17,15 @@ export function newCommand(program: Command, runner: Runner): void {
     .action(
       runner.local<Options>(async ({ settings, options }, name) => {
         const { newMigration } = await import('../../migrations/new.ts');
-        const written = await newMigration(settings.migrations, name as string, { typescript: options.ts, now: new Date() });
-        return { rows: [written], summary: {}, message: `wrote ${written.file}\nnext: fill it in, then eduschema migrate` };
+        const written = await newMigration(settings.migrations, name as string, {
+          typescript: options.ts,
+          now: new Date(),
+        });
+        return {
+          rows: [written],
+          summary: {},
+          message: `wrote ${written.file}\nnext: fill it in, then eduschema migrate`,
+        };
       }),
     );
   addCommonOptions(command);

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { addMigrationOptions, type CommonOptions, parseCount } from '../options.ts';
 import { confirm } from '../confirm.ts';
-import type { DatabaseContext, Runner } from '../run.ts';
 import { reportMigrations, watchMigrations } from '../migration-report.ts';
+import { addMigrationOptions, type CommonOptions, parseCount } from '../options.ts';
+import type { DatabaseContext, Runner } from '../run.ts';
 
 interface Options extends CommonOptions {
   readonly to?: string;
@@ -24,15 +24,22 @@ export function rollbackCommand(program: Command, runner: Runner): void {
     .option('--single-transaction', 'all in one transaction: all are undone, or none')
     .option('-y, --yes', 'do not ask')
     .action(
-      runner.database(() => import('../../migrations/migrate.ts'), async ({ listRollback, rollback }, context: DatabaseContext<Options>) => {
-        const settings = watchMigrations(context);
-        if (!context.options.dryRun) {
-          const names = await listRollback(context.database, settings, context.options);
-          if (names.length > 0) await confirm(context, `This undoes ${names.join(', ')} in ${context.database.facts.database}, with its data.`);
-        }
-        const result = await rollback(context.database, settings, context.options);
-        return reportMigrations(result, 'undone');
-      }),
+      runner.database(
+        () => import('../../migrations/migrate.ts'),
+        async ({ listRollback, rollback }, context: DatabaseContext<Options>) => {
+          const settings = watchMigrations(context);
+          if (!context.options.dryRun) {
+            const names = await listRollback(context.database, settings, context.options);
+            if (names.length > 0)
+              await confirm(
+                context,
+                `This undoes ${names.join(', ')} in ${context.database.facts.database}, with its data.`,
+              );
+          }
+          const result = await rollback(context.database, settings, context.options);
+          return reportMigrations(result, 'undone');
+        },
+      ),
     );
   addMigrationOptions(command);
 }

@@ -15,29 +15,51 @@ export function statusCommand(program: Command, runner: Runner): void {
     .description('what is applied and what is pending')
     .option('--exit-code', 'exit 1 unless every migration is applied as it is')
     .action(
-      runner.database(() => import('../../migrations/status.ts'), async ({ status }, { database, settings, options }: DatabaseContext<Options>) => {
-        return reportStatus(await status(database, settings.migrations), options.exitCode ?? false);
-      }),
+      runner.database(
+        () => import('../../migrations/status.ts'),
+        async ({ status }, { database, settings, options }: DatabaseContext<Options>) => {
+          return reportStatus(await status(database, settings.migrations), options.exitCode ?? false);
+        },
+      ),
     );
   addMigrationOptions(command);
 }
 
 const columns: readonly Column[] = [
-  { key: 'state', title: 'state', show: (state: string, row: { outOfOrder: boolean }) => (row.outOfOrder ? `${state}, out of order` : state), colour: colourOf },
+  {
+    key: 'state',
+    title: 'state',
+    show: (state: string, row: { outOfOrder: boolean }) =>
+      row.outOfOrder ? `${state}, out of order` : state,
+    colour: colourOf,
+  },
   { key: 'version', title: 'version' },
   { key: 'description', title: 'description' },
-  { key: 'appliedAt', title: 'applied at', show: (time: string | null, row: { kind: string }) => (time ? `${time.slice(0, 19).replace('T', ' ')} UTC${row.kind === 'baseline' || row.kind === 'adopted' ? ` (${row.kind})` : ''}` : '') },
+  {
+    key: 'appliedAt',
+    title: 'applied at',
+    show: (time: string | null, row: { kind: string }) =>
+      time
+        ? `${time.slice(0, 19).replace('T', ' ')} UTC${row.kind === 'baseline' || row.kind === 'adopted' ? ` (${row.kind})` : ''}`
+        : '',
+  },
   { key: 'appliedBy', title: 'by' },
 ];
 
 function colourOf(state: string) {
-  return state === 'applied' ? ('green' as const) : state === 'pending' ? ('yellow' as const) : ('red' as const);
+  return state === 'applied'
+    ? ('green' as const)
+    : state === 'pending'
+      ? ('yellow' as const)
+      : ('red' as const);
 }
 
 function reportStatus({ rows, current, counts }: StatusResult, strict: boolean): Report {
   const { applied, ...rest } = counts;
   const open = Object.values(rest).some((count) => count > 0);
-  const told = Object.entries(counts).filter(([state, count]) => count > 0 || state === 'applied' || state === 'pending');
+  const told = Object.entries(counts).filter(
+    ([state, count]) => count > 0 || state === 'applied' || state === 'pending',
+  );
   return {
     columns,
     rows,

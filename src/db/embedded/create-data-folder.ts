@@ -88,7 +88,6 @@ async function initialise(cluster: string, work: string, options: NewDataFolder)
         'scram-sha-256',
         `--pwfile=${passwordFile}`,
         '-N',
-        '--no-instructions',
       ],
       program,
     );
