@@ -144,6 +144,7 @@ async function openSessionAt(
       throw new EduschemaError(
         'server-unsupported',
         `the server is PostgreSQL ${facts.version}; eduschema needs 14 or newer`,
+        { hint: 'upgrade the server, or use another' },
       );
     }
     const close = async (timeout: number) => {

@@ -1,0 +1,127 @@
+import { describe, expect, it } from 'vitest';
+import { withProject } from '../helpers/project.ts';
+
+const typed = `
+import type { MigrationContext, MigrationSql } from 'eduschema';
+export async function up(sql: MigrationSql, context: MigrationContext): Promise<void> {
+  await sql\`CREATE TABLE t (id int, note text)\`;
+  await sql\`INSERT INTO t \${sql([{ id: 1, note: context.version }])}\`;
+}
+export async function down(sql: MigrationSql) {
+  await sql\`DROP TABLE t\`;
+}
+`;
+
+describe('migrations in TypeScript and JavaScript', () => {
+  it(
+    'run up and down in the transaction that records them',
+    withProject({ '1.0_t.ts': typed }, async ({ migrate, rollback, sql, versions }) => {
+      await migrate();
+      expect(await sql`SELECT * FROM t`).toEqual([{ id: 1, note: '1.0' }]);
+      expect(await versions()).toEqual(['1.0']);
+
+      await rollback();
+
+      expect(await sql`SELECT to_regclass('t') AS t`).toEqual([{ t: null }]);
+      expect(await versions()).toEqual([]);
+    }),
+  );
+
+  it.each([
+    ['.mjs', 'export const up = (sql) => sql`CREATE TABLE t (id int)`;'],
+    ['.cjs', 'module.exports = { up: (sql) => sql`CREATE TABLE t (id int)` };'],
+    ['.js', 'export async function up(sql) { await sql`CREATE TABLE t (id int)`; }'],
+    ['.js', 'exports.up = async (sql) => { await sql`CREATE TABLE t (id int)`; };'],
+    ['.ts', 'export default { up: (sql: any) => sql`CREATE TABLE t (id int)` };'],
+    ['.mts', 'export const up = (sql: any) => sql`CREATE TABLE t (id int)`;'],
+    ['.cts', 'module.exports.up = (sql: any) => sql`CREATE TABLE t (id int)`;'],
+  ])('load as %s: %s', (extension, text) =>
+    withProject({ [`1_t${extension}`]: text }, async ({ migrate, sql }) => {
+      await migrate();
+      expect(await sql`SELECT to_regclass('t')::text AS t`).toEqual([{ t: 't' }]);
+    })(),
+  );
+
+  it(
+    "import with the paths of the project's tsconfig.json, and files beside them",
+    withProject(
+      {
+        '1_t.ts':
+          "import { table } from '@/names';\nimport { column } from './_column';\nexport const up = (sql: any) => sql`CREATE TABLE ${sql(table)} (${sql(column)} int)`;",
+        '_column.ts': "export const column = '열';",
+        '../lib/names.ts': "export const table = '표';",
+        '../tsconfig.json': '{ "compilerOptions": { "baseUrl": ".", "paths": { "@/*": ["lib/*"] } } }',
+      },
+      async ({ migrate, sql }) => {
+        await migrate();
+        expect(await sql`SELECT "열" FROM "표"`).toEqual([]);
+      },
+    ),
+  );
+
+  it(
+    'leave no trace when they fail, and name file and line',
+    withProject(
+      {
+        '1_t.ts':
+          'export async function up(sql: any) {\n  await sql`CREATE TABLE t (id int)`;\n  await sql`SELECT wrong`;\n}\n',
+      },
+      async ({ migrate, sql, versions }) => {
+        await migrate({ to: '1' }).catch(() => {});
+        const error = await migrate().catch((thrown) => thrown);
+
+        expect(error).toMatchObject({
+          code: 'migration-failed',
+          details: { file: 'migrations/1_t.ts', line: 3, sqlstate: '42703', statement: 'SELECT wrong' },
+        });
+        expect(error.message).toBe('migration 1_t failed at line 3 of migrations/1_t.ts (42703)');
+        expect(await sql`SELECT to_regclass('t') AS t`).toEqual([{ t: null }]);
+        expect(await versions()).toEqual([]);
+      },
+    ),
+  );
+
+  it(
+    'cannot end the transaction that records them',
+    withProject(
+      { '1_t.ts': "export const up = (sql: any) => sql.unsafe('COMMIT');" },
+      async ({ migrate, versions }) => {
+        await expect(migrate()).rejects.toMatchObject({
+          message: 'migration 1_t ended the transaction that it runs in',
+        });
+        expect(await versions()).toEqual([]);
+      },
+    ),
+  );
+
+  it(
+    'run outside a transaction when they say so',
+    withProject(
+      {
+        '1_t.ts':
+          'export const transaction = false;\nexport async function up(sql: any) {\n  await sql`CREATE TABLE t (id int)`;\n  await sql`CREATE INDEX CONCURRENTLY t_id ON t (id)`;\n  await sql.begin((tx: any) => tx`INSERT INTO t VALUES (1)`);\n}',
+      },
+      async ({ migrate, sql, versions }) => {
+        await migrate();
+        expect(await sql`SELECT id FROM t`).toEqual([{ id: 1 }]);
+        expect(await versions()).toEqual(['1']);
+      },
+    ),
+  );
+
+  it(
+    'understand arrays, and run with others in a single transaction',
+    withProject(
+      {
+        '1_a.sql': 'CREATE TABLE t (tags text[]);',
+        '2_b.ts': "export const up = (sql: any) => sql`INSERT INTO t VALUES (${['교육', 'a,b']})`;",
+        '3_c.sql': "INSERT INTO t VALUES ('{c}');",
+      },
+      async ({ migrate, sql, versions }) => {
+        await migrate({ singleTransaction: true });
+        expect(await sql`SELECT tags FROM t`).toEqual([{ tags: ['교육', 'a,b'] }, { tags: ['c'] }]);
+        expect(await versions()).toHaveLength(3);
+      },
+    ),
+  );
+});
