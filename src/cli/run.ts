@@ -55,7 +55,12 @@ export function createRunner(world: World, onExit: OnExit): Runner {
       const command = args.pop() as Command;
       args.pop();
       const options = command.optsWithGlobals() as Options;
-      const code = await runTask(world, options, task, args.filter((arg) => arg !== undefined) as string[]);
+      const code = await runTask(
+        world,
+        options,
+        task,
+        args.flat().filter((arg) => arg !== undefined) as string[],
+      );
       onExit(code);
     };
   return {

@@ -46,8 +46,7 @@ describe('migrations in TypeScript and JavaScript', () => {
     "import with the paths of the project's tsconfig.json, and files beside them",
     withProject(
       {
-        '1_t.ts':
-          "import { table } from '@/names';\nimport { column } from './_column';\nexport const up = (sql: any) => sql`CREATE TABLE ${sql(table)} (${sql(column)} int)`;",
+        '1_t.ts': `import { table } from '@/names';\nimport { column } from './_column';\nexport const up = (sql: any) => sql\`CREATE TABLE \${sql(table)} (\${sql(column)} int)\`;`,
         '_column.ts': "export const column = '열';",
         '../lib/names.ts': "export const table = '표';",
         '../tsconfig.json': '{ "compilerOptions": { "baseUrl": ".", "paths": { "@/*": ["lib/*"] } } }',
@@ -114,7 +113,7 @@ describe('migrations in TypeScript and JavaScript', () => {
     withProject(
       {
         '1_a.sql': 'CREATE TABLE t (tags text[]);',
-        '2_b.ts': "export const up = (sql: any) => sql`INSERT INTO t VALUES (${['교육', 'a,b']})`;",
+        '2_b.ts': `const tags = ['교육', 'a,b'];\nexport const up = (sql: any) => sql\`INSERT INTO t VALUES (\${tags})\`;`,
         '3_c.sql': "INSERT INTO t VALUES ('{c}');",
       },
       async ({ migrate, sql, versions }) => {

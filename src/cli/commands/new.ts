@@ -11,13 +11,13 @@ export function newCommand(program: Command, runner: Runner): void {
   const command = program
     .command('new')
     .description('write an empty migration')
-    .argument('<name>', 'what it does, as in add_search')
+    .argument('<name...>', 'what it does, as in: add search')
     .option('--ts', 'TypeScript instead of SQL')
     .option('-d, --dir <folder>', 'folder of migrations (default: migrations)')
     .action(
-      runner.local<Options>(async ({ settings, options }, name) => {
+      runner.local<Options>(async ({ settings, options }, ...words) => {
         const { newMigration } = await import('../../migrations/new.ts');
-        const written = await newMigration(settings.migrations, name as string, {
+        const written = await newMigration(settings.migrations, words.join(' '), {
           typescript: options.ts,
           now: new Date(),
         });
