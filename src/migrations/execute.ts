@@ -11,6 +11,7 @@ import {
   journalStatements,
   recordRepeatableStatement,
   recordStatement,
+  touchStatement,
 } from './journal.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
 import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
@@ -144,6 +145,7 @@ export async function executePlan(
         }
       }
     } catch (error) {
+      if (!options.singleTransaction) await makeDurable(database, settings, done);
       throw settings.signal?.aborted
         ? interrupted(plan, options.singleTransaction ? 0 : done.length, error, options.command)
         : error;
@@ -177,9 +179,25 @@ function toRun(
   return {
     prepared,
     command,
+    durable: prepared === plan.steps.at(-1) || !isPlain(prepared),
     outcome: () => outcomeOf(plan, prepared, done),
     record: (durationMs) => recordOf(prepared, journal, durationMs),
   };
+}
+
+/** The most frequent kind, of which there can be thousands. */
+function isPlain({ unit, direction }: Prepared): boolean {
+  return unit.type === 'versioned' && direction === 'up';
+}
+
+/** Waits until what was applied is on the disk: the commit of a write flushes the log up to itself. */
+async function makeDurable(
+  database: Database,
+  { journal }: MigrationSettings,
+  done: readonly MigrationDone[],
+): Promise<void> {
+  const version = done.findLast((step) => step.version !== null)?.version;
+  if (version) await database.sql.unsafe(touchStatement(journal, version)).catch(() => {});
 }
 
 /** The SQL that records a step in the journal. */

@@ -215,6 +215,11 @@ ON CONFLICT (name) DO UPDATE SET checksum = EXCLUDED.checksum, checksum_algorith
   applied_at = EXCLUDED.applied_at, duration_ms = EXCLUDED.duration_ms, applied_by = EXCLUDED.applied_by, tool_version = EXCLUDED.tool_version`;
 }
 
+/** SQL that writes a row of the journal again, as it is. */
+export function touchStatement(name: QualifiedName, version: string): string {
+  return `UPDATE ${quoteName(name)} SET version = version WHERE version = ${quoteLiteral(version)}`;
+}
+
 /** The SQL that takes a repeatable migration out of its journal. */
 export function forgetRepeatableStatement(journal: QualifiedName, name: string): string {
   return `DELETE FROM ${quoteName(repeatableJournal(journal))} WHERE name = ${quoteLiteral(name)}`;

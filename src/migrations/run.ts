@@ -32,6 +32,11 @@ export interface Run {
   readonly prepared: Prepared;
   /** The SQL that records it; `durationMs` is SQL. */
   readonly record: (durationMs: string) => string;
+  /**
+   * Whether its commit waits for the disk. Of many in a row only the last one needs to: the log is written in order,
+   * so that its commit makes all before it durable, and a crash in between loses a migration whole, with its record.
+   */
+  readonly durable: boolean;
   /** The command to run again after a failure. */
   readonly command: string;
   /** The sentence on the state of the database after a failure in a transaction. */
@@ -43,7 +48,8 @@ export async function runMigration(session: Session, run: Run, settings: RunSett
   const { prepared } = run;
   if (!isTransactional(prepared)) return runOutside(session, run, settings);
   if (prepared.kind === 'module') return runTogether(session, [run], settings, () => {});
-  const before = ['DISCARD ALL', `BEGIN; ${opening(settings)}`];
+  const commit = run.durable ? '' : 'SET LOCAL synchronous_commit = off; ';
+  const before = ['DISCARD ALL', `BEGIN; ${commit}${opening(settings)}`];
   const after = [`${closing(settings)}; ${run.record(sinceTransactionStart)}; COMMIT`];
   try {
     await runStatements(session, describe(prepared, run), prepared.section.statements, before, after);
