@@ -1,6 +1,5 @@
-// Builds dist/: the API as ES modules (index.js), and the command line as one CommonJS file (cli.cjs), because Node
-// loads that in two thirds of the time; see docs/decisions.md. What few commands need stands beside it and is
-// loaded when it is needed. Types are made by tsc (npm run build).
+// Builds dist/: the API as ES modules (index.js), and the command line as CommonJS (cli.cjs), because Node loads that
+// in less time; see docs/decisions.md. What not every command needs is a file of its own in dist/lib/. Types are made by tsc (npm run build).
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
@@ -15,11 +14,33 @@ const withoutUmzugCli = {
   },
 };
 
+/** `--version` needs no more than main.ts. */
+const apartFromMain = {
+  name: 'apart-from-main',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/program\.ts$/ }, () => ({ path: './lib/program.cjs', external: true }));
+  },
+};
+
+/** The driver loads node:tls at once; src/db/socket.ts does the encryption, and loads it when it is needed. */
+const withoutTls = {
+  name: 'without-tls',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^tls$/ }, ({ importer }) =>
+      importer.includes('node_modules/postgres/') ? { path: 'tls', namespace: 'late' } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: 'late' }, () => ({
+      contents: "exports.connect = (...options) => require('node:tls').connect(...options);",
+      resolveDir: '.',
+    }));
+  },
+};
+
 const leaveApart = {
   name: 'leave-apart',
   setup({ onResolve }) {
     onResolve({ filter: new RegExp(`^(${apart.join('|')})$`) }, ({ path }) => ({
-      path: `./lib/${path}.cjs`,
+      path: `./${path}.cjs`,
       external: true,
     }));
   },
@@ -57,7 +78,12 @@ const results = await Promise.all([
     },
     plugins: [withoutUmzugCli],
   }),
-  build({ ...commonJs, entryPoints: { cli: 'src/cli/main.ts' }, plugins: [leaveApart] }),
+  build({ ...commonJs, entryPoints: { cli: 'src/cli/main.ts' }, plugins: [apartFromMain] }),
+  build({
+    ...commonJs,
+    entryPoints: { 'lib/program': 'src/cli/program.ts' },
+    plugins: [leaveApart, withoutTls],
+  }),
   ...apart.map((name) =>
     build({ ...commonJs, entryPoints: { [`lib/${name}`]: name }, plugins: [withoutUmzugCli] }),
   ),

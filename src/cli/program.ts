@@ -12,17 +12,25 @@ import { verifyCommand } from './commands/verify.ts';
 import { createRunner, type Runner, showError } from './run.ts';
 import type { World } from './world.ts';
 
+type AddCommand = (program: Command, runner: Runner) => void;
+
 /** The commands, in the order of `eduschema --help`. A new one is a file and a line here. */
-const commands: readonly ((program: Command, runner: Runner) => void)[] = [
-  initCommand,
-  migrateCommand,
-  rollbackCommand,
-  statusCommand,
-  verifyCommand,
-  newCommand,
-  baselineCommand,
-  dbCommand,
-];
+const commands: Readonly<Record<string, AddCommand>> = {
+  init: initCommand,
+  migrate: migrateCommand,
+  rollback: rollbackCommand,
+  status: statusCommand,
+  verify: verifyCommand,
+  new: newCommand,
+  baseline: baselineCommand,
+  db: dbCommand,
+};
+
+/** The one that the command line begins with; all of them for help, options before it, and typing errors. */
+function commandsFor([first = '']: readonly string[]): readonly AddCommand[] {
+  const command = commands[first];
+  return command ? [command] : Object.values(commands);
+}
 
 /** Parses a command line, runs its command, and returns the exit code. */
 export async function runProgram(argv: readonly string[], world: World): Promise<number> {
@@ -45,7 +53,7 @@ export async function runProgram(argv: readonly string[], world: World): Promise
   const runner = createRunner(world, (code) => {
     exitCode = code;
   });
-  for (const command of commands) command(program, runner);
+  for (const command of commandsFor(argv)) command(program, runner);
 
   if (argv.length === 0) {
     world.stderr.write(program.helpInformation());

@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import postgres, { type Notice, type Sql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
-import { explainConnectError, explainServerError } from './explain-error.ts';
+import { connectionClosed, explainConnectError, explainServerError } from './explain-error.ts';
 import { openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
 import type { HostAndPort, SessionAttributes, Target } from './target.ts';
@@ -15,6 +15,8 @@ export interface Session {
   readonly sql: Sql;
   readonly tap: StatementTap;
   readonly facts: ServerFacts;
+  /** False once the connection is gone; it does not come back. */
+  isOpen(): boolean;
 }
 
 /** What a server says of itself when a session starts. */
@@ -111,7 +113,10 @@ async function openSessionAt(
 ): Promise<OwnSession> {
   let tap: StatementTap | undefined;
   let opened: Duplex | undefined;
-  const sql = postgres({
+  // At once: the driver would begin a turn later.
+  const opening = openSocket(target, address);
+  opening.catch(() => {});
+  const sql: Sql = postgres({
     host: address.host.replace(/^[/@].*/, 'localhost'),
     port: address.port,
     database: target.database,
@@ -122,12 +127,15 @@ async function openSessionAt(
         ? target.password
         : () => (target.password as string | undefined) ?? '',
     ssl: false,
+    // The driver would silently open another session for the next query, without this one's locks and settings.
     socket: async () => {
-      const socket = await openSocket(target, address);
-      // A cancel request opens a socket as well; the first one is the session's.
-      opened ??= socket;
-      tap ??= tapStatements(socket);
-      return socket;
+      if (opened) {
+        void sql.end({ timeout: 0 });
+        throw connectionClosed();
+      }
+      opened = await opening;
+      tap = tapStatements(opened);
+      return opened;
     },
     max: 1,
     idle_timeout: 0,
@@ -151,7 +159,8 @@ async function openSessionAt(
       await sql.end({ timeout });
       if (opened instanceof Socket) opened.unref();
     };
-    return { sql, tap: tap as StatementTap, facts, close };
+    const isOpen = () => opened !== undefined && !opened.destroyed;
+    return { sql, tap: tap as StatementTap, facts, isOpen, close };
   } catch (error) {
     await sql.end({ timeout: 0 });
     throw explainConnectError(error, target, address);

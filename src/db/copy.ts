@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Session } from './connect.ts';
+import { serverErrorOf } from './explain-error.ts';
 
 /** Characters of one CopyData message. */
 const sliceLength = 64 * 1024;
@@ -28,19 +29,4 @@ export async function copyFromText(
   if (stream.writable) stream.end();
   const { error } = await answered;
   if (error) throw serverErrorOf(error);
-}
-
-function serverErrorOf(fields: ReadonlyMap<string, string>): Error {
-  const error = new Error(fields.get('M') ?? 'COPY failed');
-  error.name = 'PostgresError';
-  return Object.assign(error, {
-    severity: fields.get('V') ?? 'ERROR',
-    code: fields.get('C') ?? '',
-    detail: fields.get('D'),
-    hint: fields.get('H'),
-    where: fields.get('W'),
-    table_name: fields.get('t'),
-    column_name: fields.get('c'),
-    constraint_name: fields.get('n'),
-  });
 }

@@ -35,6 +35,27 @@ export function isConnectionLost(error: unknown): boolean {
   ].includes(code);
 }
 
+/** The error in an ErrorResponse, by field code: https://www.postgresql.org/docs/current/protocol-error-fields.html */
+export function serverErrorOf(fields: ReadonlyMap<string, string>): Error {
+  const error = new Error(fields.get('M') ?? 'the server gave no reason');
+  error.name = 'PostgresError';
+  return Object.assign(error, {
+    severity: fields.get('V') ?? 'ERROR',
+    code: fields.get('C') ?? '',
+    detail: fields.get('D'),
+    hint: fields.get('H'),
+    where: fields.get('W'),
+    table_name: fields.get('t'),
+    column_name: fields.get('c'),
+    constraint_name: fields.get('n'),
+  });
+}
+
+/** The error for a connection that is gone. */
+export function connectionClosed(): Error {
+  return Object.assign(new Error('the connection was closed'), { code: 'CONNECTION_CLOSED' });
+}
+
 /** Turns what went wrong while connecting into words. An EduschemaError or an unknown error comes back as it was. */
 export function explainConnectError(error: unknown, target: Target, address: HostAndPort): unknown {
   if (error instanceof EduschemaError) return error;

@@ -1,4 +1,5 @@
 import type { Session } from './connect.ts';
+import { isConnectionLost, serverErrorOf } from './explain-error.ts';
 
 /** How a message failed, and how many of its statements had been completed by then. */
 export interface MessageFailure {
@@ -31,7 +32,10 @@ export async function sendPipelined(
       .then(
         () => {},
         (error: unknown) => {
-          failure ??= { index: at, completed: session.tap.answers[at]?.completed ?? 0, error };
+          const answer = session.tap.answers[at];
+          // A server that ends the session says why; the driver forgets that when the connection closes.
+          const reason = isConnectionLost(error) && answer?.error ? serverErrorOf(answer.error) : error;
+          failure ??= { index: at, completed: answer?.completed ?? 0, error: reason };
         },
       );
     underWay.push(answered);

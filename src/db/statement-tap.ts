@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { connectionClosed } from './explain-error.ts';
 
 /**
  * Follows what the server answers to each message of the simple query protocol.
@@ -79,8 +80,7 @@ export function tapStatements(socket: Duplex): StatementTap {
   });
 
   socket.once('close', () => {
-    const error = Object.assign(new Error('the connection was closed'), { code: 'CONNECTION_CLOSED' });
-    for (const { reject } of waiting) reject(error);
+    for (const { reject } of waiting) reject(connectionClosed());
   });
 
   return {

@@ -112,6 +112,7 @@ export async function executePlan(
     let started = performance.now();
     const begin = (index: number) => {
       settings.signal?.throwIfAborted();
+      forbidLostLock(database);
       started = performance.now();
       settings.onProgress?.({
         type: 'started',
@@ -183,6 +184,18 @@ function toRun(
     outcome: () => outcomeOf(plan, prepared, done),
     record: (durationMs) => recordOf(prepared, journal, durationMs),
   };
+}
+
+/** Another runner may have taken over when the session that holds the lock was ended. */
+function forbidLostLock(database: Database): void {
+  if (database.isOpen()) return;
+  throw new EduschemaError(
+    'connection-failed',
+    'the session that keeps other runners out was ended by the server',
+    {
+      hint: 'see who ended it, and run the command again',
+    },
+  );
 }
 
 /** The most frequent kind, of which there can be thousands. */

@@ -1,4 +1,4 @@
-import { isServerError, type ServerError } from '../db/explain-error.ts';
+import { isConnectionLost, isServerError, type ServerError } from '../db/explain-error.ts';
 import { EduschemaError } from '../errors.ts';
 import { excerptAt, findPlace, offsetOfPosition } from '../sql/excerpt.ts';
 import type { Statement } from '../sql/split.ts';
@@ -34,7 +34,10 @@ export function statementFailed(
     (line) => `  ${line}`,
   );
   const shown = place ? ['', excerptAt(migration.text, place)] : [];
-  const outcome = migration.outcome();
+  const unknown = !server && isConnectionLost(error);
+  const outcome = unknown
+    ? 'the connection is lost: the journal knows whether it was applied'
+    : migration.outcome();
   return new EduschemaError(
     'migration-failed',
     `${migration.title} failed${where}${server ? ` (${server.code})` : ''}`,

@@ -10,6 +10,8 @@ import { canonicalVersion, compareText, longestVersion, parseName } from './vers
 export interface MigrationFile {
   /** As the file says it: `1.4.0`. */
   readonly version: string;
+  /** The version as canonicalVersion writes it. */
+  readonly canonical: string;
   readonly description: string;
   readonly kind: 'sql' | 'module';
   /** Where it is, and how it is called in messages. */
@@ -68,9 +70,10 @@ const filesPerTurn = 50;
 export async function readFolder(directory: string, shown: string): Promise<MigrationFolder> {
   const versioned: MigrationFile[] = [];
   let repeatable: RepeatableFile[] = [];
+  // Other work, such as connecting, comes first and goes on in between.
+  await nextTurn();
   for (const [index, entry] of listEntries(directory, shown).entries()) {
-    // Other work, such as connecting, goes on in between.
-    if (index % filesPerTurn === 0) await nextTurn();
+    if (index % filesPerTurn === filesPerTurn - 1) await nextTurn();
     const path = `${directory}/${entry.name}`;
     const file = `${shown}/${entry.name}`;
     if (entry.isDirectory()) {
@@ -136,7 +139,8 @@ function readMigration(name: string, path: string, file: string): MigrationFile 
     );
   }
   const kind = extension.toLowerCase() === '.sql' ? 'sql' : 'module';
-  return { ...parsed, kind, path, file, checksum: checksumOf(readContent(path, file)) };
+  const canonical = canonicalVersion(parsed.version);
+  return { ...parsed, canonical, kind, path, file, checksum: checksumOf(readContent(path, file)) };
 }
 
 function readRepeatable(directory: string, shown: string): RepeatableFile[] {
@@ -179,18 +183,14 @@ export function readText({ path, file, checksum }: { path: string; file: string;
 }
 
 function sortByVersion(files: readonly MigrationFile[]): MigrationFile[] {
-  const sorted = files
-    .map((file) => ({ file, key: canonicalVersion(file.version) }))
-    .sort((a, b) => compareText(a.key, b.key));
-  for (const [index, { file, key }] of sorted.entries()) {
+  const sorted = [...files].sort((a, b) => compareText(a.canonical, b.canonical));
+  for (const [index, file] of sorted.entries()) {
     const next = sorted[index + 1];
-    if (next?.key === key) {
-      throw new EduschemaError(
-        'version-duplicate',
-        `${file.file} and ${next.file.file} have the same version`,
-        { hint: 'give one of them a new version' },
-      );
+    if (next?.canonical === file.canonical) {
+      throw new EduschemaError('version-duplicate', `${file.file} and ${next.file} have the same version`, {
+        hint: 'give one of them a new version',
+      });
     }
   }
-  return sorted.map(({ file }) => file);
+  return sorted;
 }

@@ -35,6 +35,9 @@ export interface Journal {
   readonly repeatable: readonly RepeatableRow[];
 }
 
+/** How much of each row to read. */
+export type JournalDetail = 'plan' | 'whole';
+
 /** The journal of repeatable migrations stands beside the journal. */
 export function repeatableJournal({ schema, name }: QualifiedName): QualifiedName {
   return { schema, name: `${name}_repeatable` };
@@ -53,10 +56,14 @@ const addedColumns: Readonly<Record<string, string>> = {
 };
 
 /**
- * Reads the journal, without creating anything. Rows come in the order they were applied.
+ * Reads the journal, without creating anything; for a plan, its rows lack who, when and how long.
  * Throws when there is a table of that name which cannot be a journal.
  */
-export async function readJournal(sql: Sql, name: QualifiedName): Promise<Journal> {
+export async function readJournal(
+  sql: Sql,
+  name: QualifiedName,
+  detail: JournalDetail = 'plan',
+): Promise<Journal> {
   const columns = await listColumns(sql, name);
   const hasRepeatable = columns.some(({ repeatable }) => repeatable);
   const own = columns.filter(({ repeatable }) => !repeatable);
@@ -64,7 +71,7 @@ export async function readJournal(sql: Sql, name: QualifiedName): Promise<Journa
   forbidStrangeTable(name, own);
   const has = new Set(own.map(({ column }) => column));
   const shape = Object.keys(addedColumns).every((column) => has.has(column)) ? 'complete' : 'guide';
-  const rows = await listRows(sql, name, has);
+  const rows = await listRows(sql, name, has, detail);
   const repeatable = hasRepeatable ? await listRepeatable(sql, name) : [];
   return { name, shape, hasRepeatable, rows, repeatable };
 }
@@ -72,29 +79,27 @@ export async function readJournal(sql: Sql, name: QualifiedName): Promise<Journa
 interface JournalColumn {
   readonly repeatable: boolean;
   readonly column: string;
-  readonly type: string;
+  readonly textual: boolean;
   readonly required: boolean;
 }
 
+const regclass = (name: QualifiedName) => quoteLiteral(quoteName(name));
+
 function listColumns(sql: Sql, name: QualifiedName): Promise<JournalColumn[]> {
   return sql.unsafe<JournalColumn[]>(`
-    SELECT c.relname <> ${quoteLiteral(name.name)} AS repeatable,
-           a.attname AS "column",
-           format_type(a.atttypid, NULL) AS type,
-           a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required
-    FROM pg_class c
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid
-    WHERE n.nspname = ${quoteLiteral(name.schema)}
-      AND c.relname IN (${quoteLiteral(name.name)}, ${quoteLiteral(repeatableJournal(name).name)})
-      AND c.relkind IN ('r', 'p', 'v', 'f')
-      AND a.attnum > 0 AND NOT a.attisdropped`);
+    SELECT attrelid = to_regclass(${regclass(repeatableJournal(name))}) AS repeatable,
+           attname AS "column",
+           atttypid IN ('text'::regtype, 'varchar'::regtype) AS textual,
+           attnotnull AND NOT atthasdef AND attidentity = '' AS required
+    FROM pg_attribute
+    WHERE attrelid IN (to_regclass(${regclass(name)}), to_regclass(${regclass(repeatableJournal(name))}))
+      AND attnum > 0 AND NOT attisdropped`);
 }
 
 function forbidStrangeTable(name: QualifiedName, columns: readonly JournalColumn[]): void {
   const version = columns.find(({ column }) => column === 'version');
   const hint = 'name another table for the journal: journal.table in eduschema.config, or --journal';
-  if (!version || !['character varying', 'text'].includes(version.type)) {
+  if (!version?.textual) {
     throw new EduschemaError(
       'journal-invalid',
       `${quoteName(name)} is no journal: it has no text column "version"`,
@@ -112,22 +117,64 @@ function forbidStrangeTable(name: QualifiedName, columns: readonly JournalColumn
     );
 }
 
-/** As one JSON text: a thousand rows are parsed several times faster than as rows of the driver. */
-async function listRows(sql: Sql, name: QualifiedName, has: ReadonlySet<string>): Promise<JournalRow[]> {
+/** As one JSON text of arrays: a thousand rows are parsed several times faster than as rows of the driver. */
+async function listRows(
+  sql: Sql,
+  name: QualifiedName,
+  has: ReadonlySet<string>,
+  detail: JournalDetail,
+): Promise<JournalRow[]> {
   const column = (of: string, expression = of) => (has.has(of) ? expression : 'NULL');
+  const whole = (of: string, expression = of) => (detail === 'whole' ? column(of, expression) : 'NULL');
   const [{ rows } = { rows: '[]' }] = await sql.unsafe<[{ rows: string }]>(`
-    SELECT coalesce(json_agg(r ORDER BY "appliedAt", version), '[]')::text AS rows FROM (
-    SELECT version,
-           ${column('description')} AS description,
-           ${column('applied_at', 'to_char(applied_at AT TIME ZONE \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\')')} AS "appliedAt",
-           ${column('kind')} AS kind,
-           ${column('checksum')} AS checksum,
-           ${column('checksum_algorithm')} AS "checksumAlgorithm",
-           ${column('duration_ms', 'duration_ms::float8')} AS "durationMs",
-           ${column('applied_by')} AS "appliedBy",
-           ${column('tool_version')} AS "toolVersion"
-    FROM ${quoteName(name)}) r`);
-  return (JSON.parse(rows) as JournalRow[]).map((row) => ({ ...row, kind: row.kind ?? 'adopted' }));
+    SELECT coalesce(json_agg(json_build_array(
+             version,
+             ${column('description')},
+             ${column('kind')},
+             ${column('checksum')},
+             ${column('checksum_algorithm')},
+             ${whole('applied_at', "date_trunc('milliseconds', applied_at AT TIME ZONE 'UTC')")},
+             ${whole('duration_ms')},
+             ${whole('applied_by')},
+             ${whole('tool_version')})), '[]')::text AS rows
+    FROM ${quoteName(name)}`);
+  return (JSON.parse(rows) as RowAsArray[]).map(toRow);
+}
+
+type RowAsArray = [
+  version: string,
+  description: string | null,
+  kind: JournalRow['kind'] | null,
+  checksum: string | null,
+  checksumAlgorithm: string | null,
+  appliedAt: string | null,
+  durationMs: number | null,
+  appliedBy: string | null,
+  toolVersion: string | null,
+];
+
+function toRow([
+  version,
+  description,
+  kind,
+  checksum,
+  checksumAlgorithm,
+  appliedAt,
+  durationMs,
+  appliedBy,
+  toolVersion,
+]: RowAsArray): JournalRow {
+  return {
+    version,
+    description,
+    kind: kind ?? 'adopted',
+    checksum,
+    checksumAlgorithm,
+    appliedAt: appliedAt && `${appliedAt}Z`,
+    durationMs,
+    appliedBy,
+    toolVersion,
+  };
 }
 
 function listRepeatable(sql: Sql, name: QualifiedName): Promise<RepeatableRow[]> {

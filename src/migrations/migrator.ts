@@ -1,6 +1,5 @@
 import { Umzug } from 'umzug';
 import type { MigrationFile } from './folder.ts';
-import { canonicalVersion } from './version.ts';
 
 /**
  * umzug, which orders and selects: `up` and `down` call `visit` for each migration that is to run. What runs then
@@ -14,7 +13,7 @@ export function createUmzug(
 ): Umzug<object> {
   return new Umzug({
     migrations: files.map((file) => ({
-      name: canonicalVersion(file.version),
+      name: file.canonical,
       up: async () => visit(file),
       down: async () => visit(file),
     })),

@@ -45,8 +45,8 @@ export async function planMigrate(
   if (!options.outOfOrder) forbidOutOfOrder(state, selected);
   const steps: Prepared[] = [];
   for (const file of selected) steps.push(await prepareUp(file));
-  const after = new Set([...state.applied, ...selected.map(({ version }) => canonicalVersion(version))]);
-  const complete = folder.versioned.every(({ version }) => after.has(canonicalVersion(version)));
+  const after = new Set([...state.applied, ...selected.map(({ canonical }) => canonical)]);
+  const complete = folder.versioned.every(({ canonical }) => after.has(canonical));
   for (const { state: is, file } of state.repeatable) {
     if (is !== 'pending' || !file) continue;
     const { up, requires } = prepareRepeatable(file);
@@ -77,7 +77,7 @@ export async function planRollback(
   const selected = await selectApplied(folder.versioned, state.applied, selection);
   const steps: Prepared[] = [];
   for (const file of selected) steps.push(await prepareDown(file));
-  const gone = new Set(selected.map(({ version }) => canonicalVersion(version)));
+  const gone = new Set(selected.map(({ canonical }) => canonical));
   return { state, steps: [...planRepeatableDown(state, gone), ...steps] };
 }
 

@@ -68,7 +68,7 @@ export async function runTogether(
 ): Promise<void> {
   await session.sql.unsafe('DISCARD ALL');
   await session.sql.begin(async (sql) => {
-    const inside: Session = { sql: sql as unknown as Session['sql'], tap: session.tap, facts: session.facts };
+    const inside: Session = { ...session, sql: sql as unknown as Session['sql'], tap: session.tap };
     for (const run of runs) {
       await runInside(inside, run, settings);
       onDone(run);

@@ -1,5 +1,5 @@
 import type { MigrationFile } from './folder.ts';
-import { canonicalVersion, compareVersions } from './version.ts';
+import { compareVersions } from './version.ts';
 
 /** How far to go. `to` is the version that is current afterwards. */
 export interface Selection {
@@ -18,7 +18,7 @@ export async function selectPending(
 ): Promise<MigrationFile[]> {
   const selected: MigrationFile[] = [];
   const within = to === undefined ? files : files.filter(({ version }) => compareVersions(version, to) <= 0);
-  if (within.every(({ version }) => applied.has(canonicalVersion(version)))) return [];
+  if (within.every(({ canonical }) => applied.has(canonical))) return [];
   // Mostly nothing is pending, and umzug is half of what a run would load.
   const { createUmzug } = await import('./migrator.ts');
   const umzug = createUmzug(within, applied, (file) => selected.push(file));

@@ -36,7 +36,7 @@ export interface RepeatableEntry {
 /** Compares a folder of migrations with what a database has recorded. */
 export function compareState(folder: MigrationFolder, journal: Journal): SchemaState {
   const rows = new Map(journal.rows.map((row) => [canonicalVersion(row.version), row]));
-  const files = new Map(folder.versioned.map((file) => [canonicalVersion(file.version), file]));
+  const files = new Map(folder.versioned.map((file) => [file.canonical, file]));
   const applied = new Set(rows.keys());
   const sorted = [...new Set([...files.keys(), ...applied])].sort(compareText);
   const newest = sorted.findLast((version) => applied.has(version));

@@ -26,7 +26,7 @@ export interface StatusResult {
 /** Compares files and journal. Changes nothing, and creates nothing. */
 export async function status(database: Database, settings: MigrationSettings): Promise<StatusResult> {
   const folder = await folderOf(settings);
-  const state = compareState(folder, await readJournal(database.sql, settings.journal));
+  const state = compareState(folder, await readJournal(database.sql, settings.journal, 'whole'));
   const rows = [...state.entries.map(toRow), ...state.repeatable.map(toRepeatableRow)];
   const count = (wanted: StateEntry['state']) => rows.filter((row) => row.state === wanted).length;
   const counts = {

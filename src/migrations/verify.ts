@@ -18,7 +18,7 @@ export interface VerifyRow {
 /** Compares the checksums of all applied migrations with their files. Changes nothing. */
 export async function verify(database: Database, settings: MigrationSettings): Promise<readonly VerifyRow[]> {
   const folder = await folderOf(settings);
-  const { entries } = compareState(folder, await readJournal(database.sql, settings.journal));
+  const { entries } = compareState(folder, await readJournal(database.sql, settings.journal, 'whole'));
   return entries
     .filter(({ row }) => row)
     .map(({ version, description, state, file, row }) => ({

@@ -27,6 +27,7 @@ export function isVersion(text: string): boolean {
  * `1.0.0` are one version, as nobody would mean two by them, and `1.9` comes before `1.10`.
  */
 export function canonicalVersion(version: string): string {
+  if (!version.includes('.')) return version.padStart(longestVersion, '0');
   return version
     .replace(/(?:\.0+)+$/, '')
     .split('.')

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Sql } from 'postgres';
+import { describe, expect, it } from 'vitest';
+import { withProject } from '../helpers/project.ts';
+
+const files = {
+  '1_one.sql': 'CREATE TABLE one (id int);',
+  '2_slow.sql': 'CREATE TABLE slow (id int); SELECT pg_sleep(1.5);',
+  '3_three.sql': 'CREATE TABLE three (id int);',
+};
+
+/** Ends sessions of the database once a migration sleeps in one of them. */
+async function endSessions(sql: Sql, which: 'PgSleep' | 'ClientRead'): Promise<void> {
+  for (;;) {
+    await sleep(30);
+    const [busy] =
+      await sql`SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`;
+    if (busy) break;
+  }
+  await sql`
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'eduschema%' AND wait_event = ${which}`;
+}
+
+describe('a connection that breaks', () => {
+  it(
+    'in the session of the migration: nothing of it stays, and a rerun goes on',
+    withProject(files, async ({ migrate, sql, versions }) => {
+      const ended = endSessions(sql, 'PgSleep');
+
+      await expect(migrate()).rejects.toMatchObject({
+        code: 'migration-failed',
+        details: { sqlstate: '57P01' },
+      });
+      await ended;
+      expect(await versions()).toEqual(['1']);
+      expect(await sql`SELECT to_regclass('slow') AS slow`).toEqual([{ slow: null }]);
+
+      await migrate();
+      expect(await versions()).toEqual(['1', '2', '3']);
+    }),
+  );
+
+  it(
+    'in the session that holds the lock: the migration under way is finished, no other is begun',
+    withProject(files, async ({ migrate, sql, versions }) => {
+      const ended = endSessions(sql, 'ClientRead');
+
+      await expect(migrate()).rejects.toMatchObject({
+        code: 'connection-failed',
+        message: 'the session that keeps other runners out was ended by the server',
+      });
+      await ended;
+      expect(await versions()).toEqual(['1', '2']);
+
+      await migrate();
+      expect(await versions()).toEqual(['1', '2', '3']);
+    }),
+  );
+
+  it(
+    'while data is copied',
+    withProject(
+      {
+        '1_copy.sql': `CREATE TABLE t (id int);\nCREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;\nCREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow();\nCOPY t FROM stdin;\n${'1\n'.repeat(100)}\\.\n`,
+      },
+      async ({ migrate, sql }) => {
+        const ended = endSessions(sql, 'PgSleep');
+
+        await expect(migrate()).rejects.toMatchObject({ code: 'migration-failed' });
+        await ended;
+
+        expect(await sql`SELECT to_regclass('t') AS t`).toEqual([{ t: null }]);
+      },
+    ),
+  );
+});
