@@ -33,7 +33,7 @@ export function createProgress({ stderr, person, quiet, colours }: ProgressOptio
     const { default: ora } = await import('ora');
     if (wanted === undefined) return;
     // Ctrl-C is ours; ora would otherwise swallow it.
-    spinner ??= ora({ stream: stderr as NodeJS.WriteStream, discardStdin: false });
+    spinner ??= ora({ ...(stderr.stream ? { stream: stderr.stream() } : {}), discardStdin: false });
     spinner.start(wanted);
   };
   const rest = () => {

@@ -1,4 +1,5 @@
 import { homedir, userInfo } from 'node:os';
+import { isatty } from 'node:tty';
 
 /** All that a command line sees of the machine, so that tests can give it another one. */
 export interface World {
@@ -17,18 +18,21 @@ export interface World {
 export interface Output {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
+  /** The stream itself, for a spinner. */
+  readonly stream?: () => NodeJS.WriteStream;
 }
 
 /** The world of this process. */
 export function processWorld(): World {
-  const interactive = Boolean(process.stdin.isTTY && process.stderr.isTTY);
+  // isatty, as the streams themselves cost milliseconds to make.
+  const interactive = isatty(0) && isatty(2);
   return {
     env: process.env,
     cwd: process.cwd(),
     homeFolder: homedir(),
     userName: userName(),
-    stdout: process.stdout,
-    stderr: process.stderr,
+    stdout: { write: (text) => process.stdout.write(text), isTTY: isatty(1) },
+    stderr: { write: (text) => process.stderr.write(text), isTTY: isatty(2), stream: () => process.stderr },
     ask: interactive ? ask : undefined,
     onInterrupt(handler) {
       let count = 0;
