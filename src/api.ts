@@ -28,7 +28,7 @@ export async function migrate(
   options: ConnectionOptions & MigrationOptions & MigrateOptions,
 ): Promise<MigrateResult> {
   const room = await import('./migrations/migrate.ts');
-  return withDatabase(targetOf(options), {}, (database) =>
+  return withDatabase(targetOf(options), { role: options.role }, (database) =>
     room.migrate(database, settingsOf(options), options),
   );
 }
@@ -38,7 +38,7 @@ export async function rollback(
   options: ConnectionOptions & MigrationOptions & RollbackOptions,
 ): Promise<MigrateResult> {
   const room = await import('./migrations/migrate.ts');
-  return withDatabase(targetOf(options), {}, (database) =>
+  return withDatabase(targetOf(options), { role: options.role }, (database) =>
     room.rollback(database, settingsOf(options), options),
   );
 }
@@ -46,13 +46,17 @@ export async function rollback(
 /** What is applied and what is pending: as `eduschema status`. */
 export async function status(options: ConnectionOptions & MigrationOptions): Promise<StatusResult> {
   const room = await import('./migrations/status.ts');
-  return withDatabase(targetOf(options), {}, (database) => room.status(database, settingsOf(options)));
+  return withDatabase(targetOf(options), { role: options.role }, (database) =>
+    room.status(database, settingsOf(options)),
+  );
 }
 
 /** Compares applied migrations with their files: as `eduschema verify`. */
 export async function verify(options: ConnectionOptions & MigrationOptions): Promise<readonly VerifyRow[]> {
   const room = await import('./migrations/verify.ts');
-  return withDatabase(targetOf(options), {}, (database) => room.verify(database, settingsOf(options)));
+  return withDatabase(targetOf(options), { role: options.role }, (database) =>
+    room.verify(database, settingsOf(options)),
+  );
 }
 
 /** Records `version` and all older ones without running them: as `eduschema baseline`. */
@@ -60,7 +64,7 @@ export async function baseline(
   options: ConnectionOptions & MigrationOptions & { readonly version: string; readonly dryRun?: boolean },
 ): Promise<BaselineResult> {
   const room = await import('./migrations/baseline.ts');
-  return withDatabase(targetOf(options), {}, (database) =>
+  return withDatabase(targetOf(options), { role: options.role }, (database) =>
     room.baseline(database, settingsOf(options), options.version, options),
   );
 }

@@ -65,10 +65,14 @@ async function read(path: string): Promise<unknown> {
     const { createJiti } = await import('jiti');
     return await createJiti(path, { tsconfigPaths: true, fsCache: false }).import(path, { default: true });
   } catch (cause) {
-    throw new EduschemaError('config-invalid', `${path} cannot be loaded: ${(cause as Error).message}`, {
-      hint: 'fix the file',
-      cause,
-    });
+    throw new EduschemaError(
+      'config-invalid',
+      `${path} cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        hint: 'fix the file',
+        cause,
+      },
+    );
   }
 }
 

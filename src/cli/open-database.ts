@@ -19,7 +19,11 @@ export async function openDatabase<T>(
     userName: world.userName,
     onWarning: (text) => progress.say(`warning: ${text}`),
   });
-  const session: SessionOptions = { applicationName: settings.env.PGAPPNAME ?? 'eduschema', leaves: true };
+  const session: SessionOptions = {
+    applicationName: settings.env.PGAPPNAME ?? 'eduschema',
+    role: settings.migrations.role,
+    leaves: true,
+  };
   if (target) {
     if (options.verbose) progress.say(`database = ${describeTarget(target)} (${target.origin})`);
     return withDatabase(target, session, use);

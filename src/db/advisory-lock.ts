@@ -80,6 +80,17 @@ async function acquire(sql: Sql, key: LockKey, alsoFree: LockKey, wait: LockWait
   }
 }
 
+/** Whether the session with this pid holds the lock. */
+export async function isHeldBy(sql: Sql, { classId, objectId }: LockKey, pid: number): Promise<boolean> {
+  const held = await sql`
+    SELECT 1 FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND pid = ${pid}
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND classid::bigint = ${classId} AND objid::bigint = ${objectId >>> 0} AND objsubid = 2
+  `;
+  return held.length > 0;
+}
+
 /** The session that holds the lock, other than this one. */
 async function findHolder(sql: Sql, key: LockKey): Promise<LockHolder | undefined> {
   const [holder] = await sql<LockHolder[]>`

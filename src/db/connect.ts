@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import postgres, { type Notice, type Sql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
 import { connectionClosed, explainConnectError, explainServerError } from './explain-error.ts';
+import { quoteIdentifier } from './identifiers.ts';
 import { openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
 import type { HostAndPort, SessionAttributes, Target } from './target.ts';
@@ -43,6 +44,8 @@ export interface SessionOptions {
   readonly applicationName?: string;
   /** Asks the server for its array types, which costs a round trip; needed where unknown SQL is given arrays. */
   readonly fetchTypes?: boolean;
+  /** The role that the session takes on after logging in. */
+  readonly role?: string | undefined;
   readonly onNotice?: (notice: Notice) => void;
   /** Do not wait, at the end, until the server has closed the session: for a process that ends anyway. */
   readonly leaves?: boolean;
@@ -159,6 +162,7 @@ async function openSessionAt(
       await sql.end({ timeout });
       if (opened instanceof Socket) opened.unref();
     };
+    if (options.role !== undefined) await sql.unsafe(`SET ROLE ${quoteIdentifier(options.role)}`);
     const isOpen = () => opened !== undefined && !opened.destroyed;
     return { sql, tap: tap as StatementTap, facts, isOpen, close };
   } catch (error) {

@@ -22,11 +22,18 @@ export async function copyFromText(
   const answered = session.tap.nextAnswer();
   // Its errors come with the answer; unheard, the event would end the process.
   stream.on('error', () => {});
-  for (let at = start; at < end && stream.writable; at += sliceLength) {
-    const more = stream.write(text.slice(at, Math.min(at + sliceLength, end)));
+  for (let at = start, stop = at; at < end && stream.writable; at = stop) {
+    stop = Math.min(at + sliceLength, end);
+    if (stop < end && isHighSurrogate(text.charCodeAt(stop - 1))) stop--;
+    const more = stream.write(text.slice(at, stop));
     if (!more) await Promise.race([once(stream, 'drain').catch(() => {}), answered]);
   }
   if (stream.writable) stream.end();
   const { error } = await answered;
   if (error) throw serverErrorOf(error);
+}
+
+/** The first half of a character beyond the basic plane; cut off, it would be sent as U+FFFD. */
+function isHighSurrogate(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdbff;
 }

@@ -37,6 +37,7 @@ export function tapStatements(socket: Duplex): StatementTap {
   const header = Buffer.alloc(headerBytes);
   let headerLength = 0;
   let left = 0;
+  let closed = false;
   let body: Buffer[] | undefined;
 
   const current = () => answers.at(-1) as Answer;
@@ -80,6 +81,7 @@ export function tapStatements(socket: Duplex): StatementTap {
   });
 
   socket.once('close', () => {
+    closed = true;
     for (const { reject } of waiting) reject(connectionClosed());
   });
 
@@ -94,6 +96,7 @@ export function tapStatements(socket: Duplex): StatementTap {
       answers = [{ completed: 0 }];
     },
     nextAnswer() {
+      if (closed) return Promise.reject(connectionClosed());
       return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
     },
   };

@@ -1,10 +1,13 @@
 import type { Database } from '../db/connect.ts';
 import { toolVersion } from '../tool-version.ts';
-import { forbidReadOnly, prepareJournal, withJournalLock } from './execute.ts';
+
 import { folderOf, type MigrationFile } from './folder.ts';
-import { journalStatements, readJournal, recordStatement } from './journal.ts';
+import { readJournal } from './journal.ts';
+import { journalStatements, recordStatement } from './journal-statements.ts';
+import { forbidReadOnly, prepareJournal } from './prepare-journal.ts';
 import type { MigrationSettings } from './settings.ts';
 import { compareState, forbidEdited, requireVersion } from './state.ts';
+import { withTurn } from './turn.ts';
 import { compareVersions } from './version.ts';
 
 export interface BaselineResult {
@@ -30,7 +33,7 @@ export async function baseline(
 ): Promise<BaselineResult> {
   forbidReadOnly(database);
   const folder = await folderOf(settings);
-  return withJournalLock(database, settings, async () => {
+  return withTurn(database, settings, async () => {
     const journal = await readJournal(database.sql, settings.journal);
     const state = compareState(folder, journal);
     requireVersion(state, version);
@@ -53,7 +56,7 @@ export async function baseline(
         .join('');
       return { recorded: [], current: state.current, script };
     }
-    await prepareJournal(database, journal, { state, steps: [] }, settings);
+    await prepareJournal(database, journal, { state, steps: [], forgotten: [] }, settings);
     if (statements.length > 0) await database.sql.unsafe(statements.join(';\n'));
     return { recorded, current, script: undefined };
   });

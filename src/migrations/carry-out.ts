@@ -1,16 +1,12 @@
 import type { Database } from '../db/connect.ts';
-import {
-  executePlan,
-  forbidReadOnly,
-  type MigrationDone,
-  prepareJournal,
-  withJournalLock,
-} from './execute.ts';
+import { executePlan, type MigrationDone } from './execute.ts';
 import { folderOf, type MigrationFolder } from './folder.ts';
 import { type Journal, readJournal } from './journal.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
+import { forbidReadOnly, prepareJournal } from './prepare-journal.ts';
 import { renderScript } from './script.ts';
 import type { MigrationSettings } from './settings.ts';
+import { withTurn } from './turn.ts';
 
 /** What `migrate` and `rollback` did. */
 export interface MigrateResult {
@@ -54,10 +50,18 @@ export async function carryOut(
     current: plan.state.current,
     script: undefined,
   };
-  if (options.dryRun) return { ...unchanged, script: renderScript(plan, journal, settings, options) };
-  if (plan.steps.length === 0 && journal.shape !== 'guide') return unchanged;
+  if (options.dryRun)
+    return {
+      ...unchanged,
+      script: renderScript(plan, journal, settings, {
+        ...options,
+        versionNumber: database.facts.versionNumber,
+      }),
+    };
+  const nothing = plan.steps.length === 0 && plan.forgotten.length === 0 && journal.shape !== 'guide';
+  if (nothing) return unchanged;
 
-  return withJournalLock(database, settings, async () => {
+  return withTurn(database, settings, async () => {
     const journal = await readJournal(database.sql, settings.journal);
     const plan = await planner(folder, journal);
     await prepareJournal(database, journal, plan, settings);

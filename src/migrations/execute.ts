@@ -1,22 +1,18 @@
-import { lockKeyOf, withAdvisoryLock } from '../db/advisory-lock.ts';
 import type { Database, Session } from '../db/connect.ts';
-import { quoteName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
 import { toolVersion } from '../tool-version.ts';
 import {
-  adoptStatement,
   forgetRepeatableStatement,
   forgetStatement,
-  type Journal,
-  journalStatements,
   recordRepeatableStatement,
   recordStatement,
   touchStatement,
-} from './journal.ts';
+} from './journal-statements.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
 import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
 import { type Run, type RunSettings, runMigration, runTogether } from './run.ts';
-import { defaultLockTimeout, defaultWaitSeconds, type MigrationSettings } from './settings.ts';
+import { defaultLockTimeout, type MigrationSettings } from './settings.ts';
+import { confirmTurn, forbidLostTurn, guardKey } from './turn.ts';
 
 /** One migration that was applied or undone. */
 export interface MigrationDone {
@@ -26,60 +22,6 @@ export interface MigrationDone {
   readonly file: string;
   /** As seen from here, waiting included. */
   readonly durationMs: number;
-}
-
-/** Lets one runner of a journal work at a time; `use` runs when it is this one's turn. */
-export function withJournalLock<T>(
-  database: Database,
-  settings: MigrationSettings,
-  use: () => Promise<T>,
-): Promise<T> {
-  const key = lockKeyOf(`runner of ${quoteName(settings.journal)}`);
-  const wait = {
-    waitSeconds: settings.waitSeconds ?? defaultWaitSeconds,
-    signal: settings.signal,
-    onWait: (holder: Parameters<NonNullable<Parameters<typeof withAdvisoryLock>[3]['onWait']>>[0]) =>
-      settings.onProgress?.({ type: 'waiting', holder }),
-  };
-  return withAdvisoryLock(database.sql, key, guardKey(settings), wait, use);
-}
-
-const guardKey = (settings: MigrationSettings) => lockKeyOf(`worker of ${quoteName(settings.journal)}`);
-
-/** Throws where nothing can be changed. */
-export function forbidReadOnly({ facts, target }: Database): void {
-  if (facts.inRecovery)
-    throw new EduschemaError(
-      'server-read-only',
-      `${target.origin} leads to a server in recovery, which takes no changes`,
-      { hint: 'connect to the primary' },
-    );
-  if (facts.readOnly)
-    throw new EduschemaError(
-      'server-read-only',
-      `transactions of ${facts.user} are read-only here (default_transaction_read_only)`,
-      { hint: 'use another role, or change the setting' },
-    );
-}
-
-/** Makes the journal complete where it is not, and gives adopted rows their checksums. */
-export async function prepareJournal(
-  session: Session,
-  journal: Journal,
-  plan: MigrationPlan,
-  settings: MigrationSettings,
-): Promise<void> {
-  const repeatable = plan.steps.some(({ unit }) => unit.type === 'repeatable');
-  const adopted = plan.state.entries.flatMap(({ row, file }) =>
-    row && file && row.checksum === null ? [adoptStatement(journal.name, row.version, file.checksum)] : [],
-  );
-  const statements = [...journalStatements(journal, { repeatable }), ...adopted];
-  if (statements.length === 0) return;
-  const role = settings.role ? `SET LOCAL ROLE "${settings.role.replaceAll('"', '""')}"; ` : '';
-  await session.sql.unsafe(`BEGIN; ${role}${statements.join(';\n')}; COMMIT`).catch(async (error) => {
-    await session.sql.unsafe('ROLLBACK');
-    throw error;
-  });
 }
 
 export interface ExecuteOptions {
@@ -112,7 +54,7 @@ export async function executePlan(
     let started = performance.now();
     const begin = (index: number) => {
       settings.signal?.throwIfAborted();
-      forbidLostLock(database);
+      forbidLostTurn(database);
       started = performance.now();
       settings.onProgress?.({
         type: 'started',
@@ -133,7 +75,7 @@ export async function executePlan(
       if (options.singleTransaction) {
         begin(0);
         const runs = steps.map((prepared) => toRun(plan, prepared, 0, settings, options));
-        await runTogether(worker, runs, runSettings(settings), (run) => {
+        await runTogether(worker, runs, runSettings(database, worker, settings), (run) => {
           finish(run);
           if (done.length < steps.length) begin(done.length);
         });
@@ -141,7 +83,7 @@ export async function executePlan(
         for (const [index, prepared] of steps.entries()) {
           begin(index);
           const run = toRun(plan, prepared, index, settings, options);
-          await runMigration(worker, run, runSettings(settings));
+          await runMigration(worker, run, runSettings(database, worker, settings));
           finish(run);
         }
       }
@@ -157,13 +99,15 @@ export async function executePlan(
   return done;
 }
 
-function runSettings(settings: MigrationSettings): RunSettings {
+function runSettings(database: Database, worker: Session, settings: MigrationSettings): RunSettings {
   return {
     lockTimeout: settings.lockTimeout ?? defaultLockTimeout,
     statementTimeout: settings.statementTimeout ?? '0',
     role: settings.role,
     schema: settings.schema,
+    versionNumber: worker.facts.versionNumber,
     guard: guardKey(settings),
+    confirmTurn: () => confirmTurn(database, worker, settings),
     signal: settings.signal,
     log: (message) => settings.onProgress?.({ type: 'log', message }),
   };
@@ -184,18 +128,6 @@ function toRun(
     outcome: () => outcomeOf(plan, prepared, done),
     record: (durationMs) => recordOf(prepared, journal, durationMs),
   };
-}
-
-/** Another runner may have taken over when the session that holds the lock was ended. */
-function forbidLostLock(database: Database): void {
-  if (database.isOpen()) return;
-  throw new EduschemaError(
-    'connection-failed',
-    'the session that keeps other runners out was ended by the server',
-    {
-      hint: 'see who ended it, and run the command again',
-    },
-  );
 }
 
 /** The most frequent kind, of which there can be thousands. */
@@ -227,7 +159,7 @@ export function recordOf(
   }
   return direction === 'up'
     ? recordStatement(journal, { ...unit.file, kind: 'migration' }, recorded)
-    : forgetStatement(journal, unit.file.version);
+    : forgetStatement(journal, unit.recordedAs ?? unit.file.version);
 }
 
 function outcomeOf(plan: MigrationPlan, prepared: Prepared, done: number): string {

@@ -30,14 +30,11 @@ export function statementFailed(
   const at = failedAt(migration.text, server, statement, messageStart);
   const place = at === undefined ? undefined : findPlace(migration.text, at);
   const where = place ? ` at line ${place.line} of ${migration.file}` : ` in ${migration.file}`;
-  const told = [server?.message ?? String((error as Error).message ?? error), ...context(server)].map(
-    (line) => `  ${line}`,
-  );
+  const ended = endedTransaction(error, statement);
+  const reason = ended ? 'it ended the transaction that it runs in' : messageOf(error);
+  const told = [reason, ...context(server)].map((line) => `  ${line}`);
   const shown = place ? ['', excerptAt(migration.text, place)] : [];
-  const unknown = !server && isConnectionLost(error);
-  const outcome = unknown
-    ? 'the connection is lost: the journal knows whether it was applied'
-    : migration.outcome();
+  const outcome = outcomeAfter(migration, error, statement);
   return new EduschemaError(
     'migration-failed',
     `${migration.title} failed${where}${server ? ` (${server.code})` : ''}`,
@@ -58,6 +55,21 @@ export function statementFailed(
       },
     },
   );
+}
+
+/** Our own check failed: what the statements did by then is committed or gone. */
+function endedTransaction(error: unknown, statement: Statement | undefined): boolean {
+  return !statement && isServerError(error) && error.code === '25P01';
+}
+
+function outcomeAfter(migration: FailedMigration, error: unknown, statement: Statement | undefined): string {
+  if (endedTransaction(error, statement)) return 'what it committed itself stays; it is not recorded';
+  if (!isConnectionLost(error)) return migration.outcome();
+  return 'the connection was lost: eduschema status says whether it is applied';
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The offset that PostgreSQL named, else the first character of the statement. */

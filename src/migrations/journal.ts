@@ -1,7 +1,7 @@
 import type { Sql } from 'postgres';
-import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteName } from '../db/identifiers.ts';
+import { type QualifiedName, quoteLiteral, quoteName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
-import { checksumAlgorithm } from './checksum.ts';
+import { canonicalVersion, isVersion } from './version.ts';
 
 /** A row of the journal, `schema_versions`. */
 export interface JournalRow {
@@ -43,7 +43,8 @@ export function repeatableJournal({ schema, name }: QualifiedName): QualifiedNam
   return { schema, name: `${name}_repeatable` };
 }
 
-const addedColumns: Readonly<Record<string, string>> = {
+/** What is added to the guide's `version`; `kind` has the default that existing rows take. */
+export const addedColumns: Readonly<Record<string, string>> = {
   applied_at: 'timestamp with time zone DEFAULT CURRENT_TIMESTAMP',
   description: 'text',
   // The default that existing rows take; new rows get another (journalStatements).
@@ -72,6 +73,7 @@ export async function readJournal(
   const has = new Set(own.map(({ column }) => column));
   const shape = Object.keys(addedColumns).every((column) => has.has(column)) ? 'complete' : 'guide';
   const rows = await listRows(sql, name, has, detail);
+  forbidStrangeRows(name, rows);
   const repeatable = hasRepeatable ? await listRepeatable(sql, name) : [];
   return { name, shape, hasRepeatable, rows, repeatable };
 }
@@ -80,6 +82,8 @@ interface JournalColumn {
   readonly repeatable: boolean;
   readonly column: string;
   readonly textual: boolean;
+  readonly temporal: boolean;
+  readonly stored: boolean;
   readonly required: boolean;
 }
 
@@ -90,31 +94,56 @@ function listColumns(sql: Sql, name: QualifiedName): Promise<JournalColumn[]> {
     SELECT attrelid = to_regclass(${regclass(repeatableJournal(name))}) AS repeatable,
            attname AS "column",
            atttypid IN ('text'::regtype, 'varchar'::regtype) AS textual,
+           atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype) AS temporal,
+           (SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = attrelid) AS stored,
            attnotnull AND NOT atthasdef AND attidentity = '' AS required
     FROM pg_attribute
     WHERE attrelid IN (to_regclass(${regclass(name)}), to_regclass(${regclass(repeatableJournal(name))}))
       AND attnum > 0 AND NOT attisdropped`);
 }
 
+const textColumns = [
+  'version',
+  'description',
+  'kind',
+  'checksum',
+  'checksum_algorithm',
+  'applied_by',
+  'tool_version',
+];
+
 function forbidStrangeTable(name: QualifiedName, columns: readonly JournalColumn[]): void {
-  const version = columns.find(({ column }) => column === 'version');
-  const hint = 'name another table for the journal: journal.table in eduschema.config, or --journal';
-  if (!version?.textual) {
+  const strange = (why: string) =>
+    new EduschemaError('journal-invalid', `${quoteName(name)} is no journal: ${why}`, {
+      hint: 'name another table for the journal: journal.table in eduschema.config, or --journal',
+    });
+  if (columns.some(({ stored }) => !stored)) throw strange('it is no table');
+  if (!columns.some(({ column }) => column === 'version')) throw strange('it has no column "version"');
+  for (const { column, textual, temporal, required } of columns) {
+    if (textColumns.includes(column) && !textual) throw strange(`its column "${column}" is no text`);
+    if (column === 'applied_at' && !temporal) throw strange('its column "applied_at" is no timestamp');
+    if (required && column !== 'version' && !(column in addedColumns))
+      throw strange(`its column "${column}" must have a value`);
+  }
+}
+
+/** Throws for rows that no file could ever match. */
+function forbidStrangeRows(name: QualifiedName, rows: readonly JournalRow[]): void {
+  const seen = new Set<string>();
+  for (const { version } of rows) {
+    const known = typeof version === 'string' && isVersion(version);
+    if (known && !seen.has(canonicalVersion(version))) {
+      seen.add(canonicalVersion(version));
+      continue;
+    }
     throw new EduschemaError(
       'journal-invalid',
-      `${quoteName(name)} is no journal: it has no text column "version"`,
-      { hint },
+      known
+        ? `${quoteName(name)} has version ${version} twice`
+        : `${quoteName(name)} has a row whose version is "${version}"`,
+      { hint: 'versions are dotted numbers or timestamps, each of them once: correct the row' },
     );
   }
-  const extra = columns.find(
-    ({ column, required }) => required && column !== 'version' && !(column in addedColumns),
-  );
-  if (extra)
-    throw new EduschemaError(
-      'journal-invalid',
-      `${quoteName(name)} is no journal: its column "${extra.column}" must have a value`,
-      { hint },
-    );
 }
 
 /** As one JSON text of arrays: a thousand rows are parsed several times faster than as rows of the driver. */
@@ -133,7 +162,7 @@ async function listRows(
              ${column('kind')},
              ${column('checksum')},
              ${column('checksum_algorithm')},
-             ${whole('applied_at', "date_trunc('milliseconds', applied_at AT TIME ZONE 'UTC')")},
+             ${whole('applied_at', "date_trunc('milliseconds', applied_at::timestamptz AT TIME ZONE 'UTC')")},
              ${whole('duration_ms')},
              ${whole('applied_by')},
              ${whole('tool_version')})), '[]')::text AS rows
@@ -181,99 +210,4 @@ function listRepeatable(sql: Sql, name: QualifiedName): Promise<RepeatableRow[]>
   return sql.unsafe<RepeatableRow[]>(`
     SELECT name, checksum, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "appliedAt"
     FROM ${quoteName(repeatableJournal(name))} ORDER BY name`);
-}
-
-/**
- * The SQL that makes the journal complete: creates it, or widens a table in the guide's shape and keeps its rows.
- * Empty when nothing is to be done. To be run by one session at a time: IF NOT EXISTS does not protect from a race.
- */
-export function journalStatements(journal: Journal, options: { readonly repeatable: boolean }): string[] {
-  const table = quoteName(journal.name);
-  const statements: string[] = [];
-  if (journal.shape === 'absent') {
-    if (journal.name.schema !== 'public')
-      statements.push(`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(journal.name.schema)}`);
-    const columns = Object.entries(addedColumns).map(
-      ([name, type]) => `  ${name} ${type.replace('adopted', 'migration')}`,
-    );
-    statements.push(`CREATE TABLE ${table} (\n  version varchar(20) PRIMARY KEY,\n${columns.join(',\n')}\n)`);
-    statements.push(`COMMENT ON TABLE ${table} IS 'Journal of migrations, written by eduschema'`);
-  } else if (journal.shape === 'guide') {
-    const added = Object.entries(addedColumns).map(
-      ([name, type]) => `  ADD COLUMN IF NOT EXISTS ${name} ${type}`,
-    );
-    statements.push(`ALTER TABLE ${table}\n${added.join(',\n')}`);
-    statements.push(`ALTER TABLE ${table} ALTER COLUMN kind SET DEFAULT 'migration'`);
-  }
-  if (options.repeatable && !journal.hasRepeatable) {
-    statements.push(`CREATE TABLE ${quoteName(repeatableJournal(journal.name))} (
-  name text PRIMARY KEY,
-  checksum text NOT NULL,
-  checksum_algorithm text NOT NULL,
-  applied_at timestamp with time zone NOT NULL DEFAULT CURRENT_TIMESTAMP,
-  duration_ms bigint,
-  applied_by text,
-  tool_version text
-)`);
-  }
-  return statements;
-}
-
-/** What is recorded of a migration beside its version. */
-export interface Recorded {
-  readonly checksum: string;
-  readonly toolVersion: string;
-  /** SQL for the milliseconds it took. */
-  readonly durationMs: string;
-}
-
-/** Milliseconds since the transaction began, as SQL. */
-export const sinceTransactionStart =
-  'round(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)';
-
-/** The SQL that records a versioned migration. */
-export function recordStatement(
-  name: QualifiedName,
-  migration: { readonly version: string; readonly description: string; readonly kind: JournalRow['kind'] },
-  { checksum, toolVersion, durationMs }: Recorded,
-): string {
-  const values = [migration.version, migration.description, migration.kind, checksum, checksumAlgorithm].map(
-    quoteLiteral,
-  );
-  return `INSERT INTO ${quoteName(name)} (version, description, kind, checksum, checksum_algorithm, applied_at, duration_ms, applied_by, tool_version)
-VALUES (${values.join(', ')}, clock_timestamp(), ${durationMs}, session_user, ${quoteLiteral(toolVersion)})`;
-}
-
-/** The SQL that takes a versioned migration out of the journal. */
-export function forgetStatement(name: QualifiedName, version: string): string {
-  return `DELETE FROM ${quoteName(name)} WHERE version = ${quoteLiteral(version)}`;
-}
-
-/** The SQL that records a repeatable migration, for the first time or again. */
-export function recordRepeatableStatement(
-  journal: QualifiedName,
-  name: string,
-  { checksum, toolVersion, durationMs }: Recorded,
-): string {
-  const values = [name, checksum, checksumAlgorithm].map(quoteLiteral);
-  return `INSERT INTO ${quoteName(repeatableJournal(journal))} AS r (name, checksum, checksum_algorithm, applied_at, duration_ms, applied_by, tool_version)
-VALUES (${values.join(', ')}, clock_timestamp(), ${durationMs}, session_user, ${quoteLiteral(toolVersion)})
-ON CONFLICT (name) DO UPDATE SET checksum = EXCLUDED.checksum, checksum_algorithm = EXCLUDED.checksum_algorithm,
-  applied_at = EXCLUDED.applied_at, duration_ms = EXCLUDED.duration_ms, applied_by = EXCLUDED.applied_by, tool_version = EXCLUDED.tool_version`;
-}
-
-/** SQL that writes a row of the journal again, as it is. */
-export function touchStatement(name: QualifiedName, version: string): string {
-  return `UPDATE ${quoteName(name)} SET version = version WHERE version = ${quoteLiteral(version)}`;
-}
-
-/** The SQL that takes a repeatable migration out of its journal. */
-export function forgetRepeatableStatement(journal: QualifiedName, name: string): string {
-  return `DELETE FROM ${quoteName(repeatableJournal(journal))} WHERE name = ${quoteLiteral(name)}`;
-}
-
-/** The SQL that gives adopted rows the checksums of the files they match, so that later edits are seen. */
-export function adoptStatement(name: QualifiedName, version: string, checksum: string): string {
-  return `UPDATE ${quoteName(name)} SET checksum = ${quoteLiteral(checksum)}, checksum_algorithm = ${quoteLiteral(checksumAlgorithm)}
-WHERE version = ${quoteLiteral(version)} AND checksum IS NULL`;
 }

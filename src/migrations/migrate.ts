@@ -30,8 +30,6 @@ export async function migrate(
 }
 
 export interface RollbackOptions extends Selection {
-  /** Undo everything. */
-  readonly all?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
   readonly singleTransaction?: boolean | undefined;
 }
@@ -45,12 +43,10 @@ export async function rollback(
   settings: MigrationSettings,
   options: RollbackOptions = {},
 ): Promise<MigrateResult> {
-  return carryOut(
-    database,
-    settings,
-    (folder, journal) => planRollback(folder, journal, selectionOf(options)),
-    { ...options, command: 'eduschema rollback' },
-  );
+  return carryOut(database, settings, (folder, journal) => planRollback(folder, journal, options), {
+    ...options,
+    command: 'eduschema rollback',
+  });
 }
 
 /** What `rollback` would undo, newest first, by name: for the question before it. */
@@ -60,14 +56,6 @@ export async function listRollback(
   options: RollbackOptions,
 ): Promise<readonly string[]> {
   const folder = await folderOf(settings);
-  const plan = await planRollback(
-    folder,
-    await readJournal(database.sql, settings.journal),
-    selectionOf(options),
-  );
+  const plan = await planRollback(folder, await readJournal(database.sql, settings.journal), options);
   return plan.steps.map(({ unit }) => nameOfUnit(unit));
-}
-
-function selectionOf({ all, to, steps }: RollbackOptions): Selection {
-  return all ? { to: '0' } : { to, steps };
 }

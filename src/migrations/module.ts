@@ -41,7 +41,7 @@ export async function loadModule({
   try {
     loaded = await jiti.import<Record<string, unknown>>(path);
   } catch (cause) {
-    const reason = String((cause as Error).message ?? cause).replaceAll(path, file);
+    const reason = (cause instanceof Error ? cause.message : String(cause)).replaceAll(path, file);
     throw new EduschemaError('migration-invalid', `${file} cannot be loaded: ${reason}`, {
       hint: 'fix the file; nothing was run',
       cause,

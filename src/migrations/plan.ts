@@ -1,15 +1,9 @@
 import { EduschemaError } from '../errors.ts';
-import type { MigrationFolder } from './folder.ts';
+import type { MigrationFile, MigrationFolder } from './folder.ts';
 import type { Journal } from './journal.ts';
-import {
-  isTransactional,
-  nameOfUnit,
-  type Prepared,
-  prepareDown,
-  prepareRepeatable,
-  prepareUp,
-} from './prepare.ts';
-import { type Selection, selectApplied, selectPending } from './select.ts';
+import { planRepeatableDown, planRepeatableUp } from './plan-repeatable.ts';
+import { isTransactional, nameOfUnit, type Prepared, prepareDown, prepareUp } from './prepare.ts';
+import { forbidTwoSelections, type Selection, selectApplied, selectPending } from './select.ts';
 import {
   compareState,
   forbidEdited,
@@ -24,6 +18,8 @@ import { canonicalVersion, compareVersions } from './version.ts';
 export interface MigrationPlan {
   readonly state: SchemaState;
   readonly steps: readonly Prepared[];
+  /** Repeatable migrations whose row goes, by name: the file is gone, or it has to be applied again. */
+  readonly forgotten: readonly string[];
 }
 
 export interface MigratePlanOptions extends Selection {
@@ -37,6 +33,7 @@ export async function planMigrate(
   journal: Journal,
   options: MigratePlanOptions,
 ): Promise<MigrationPlan> {
+  forbidTwoSelections(options);
   const state = compareState(folder, journal);
   if (options.to !== undefined) requireVersion(state, options.to);
   forbidEdited(state);
@@ -47,13 +44,10 @@ export async function planMigrate(
   for (const file of selected) steps.push(await prepareUp(file));
   const after = new Set([...state.applied, ...selected.map(({ canonical }) => canonical)]);
   const complete = folder.versioned.every(({ canonical }) => after.has(canonical));
-  for (const { state: is, file } of state.repeatable) {
-    if (is !== 'pending' || !file) continue;
-    const { up, requires } = prepareRepeatable(file);
-    if (requires === undefined ? complete : after.has(canonicalVersion(requires))) steps.push(up);
-  }
+  const repeatable = planRepeatableUp(state, after, complete);
+  steps.push(...repeatable.steps);
   if (options.singleTransaction) forbidNonTransactional(steps);
-  return { state, steps };
+  return { state, steps, forgotten: repeatable.forgotten };
 }
 
 /**
@@ -65,9 +59,10 @@ export async function planRollback(
   journal: Journal,
   selection: Selection,
 ): Promise<MigrationPlan> {
+  forbidTwoSelections(selection);
   const state = compareState(folder, journal);
   const { to } = selection;
-  if (to !== undefined && to !== '0' && requireVersion(state, to).state === 'pending') {
+  if (to !== undefined && requireVersion(state, to).state === 'pending') {
     throw new EduschemaError('version-unknown', `version ${to} is not applied`, {
       hint: `the current version is ${state.current ?? 'none'}`,
     });
@@ -75,30 +70,28 @@ export async function planRollback(
   forbidEdited(state);
   forbidMissing(state);
   const selected = await selectApplied(folder.versioned, state.applied, selection);
+  forbidFileless(state, selected);
   const steps: Prepared[] = [];
-  for (const file of selected) steps.push(await prepareDown(file));
-  const gone = new Set(selected.map(({ canonical }) => canonical));
-  return { state, steps: [...planRepeatableDown(state, gone), ...steps] };
+  for (const file of selected) {
+    const entry = state.entries.find((known) => known.file === file);
+    steps.push(await prepareDown(file, entry?.row?.version ?? file.version));
+  }
+  const repeatable = planRepeatableDown(state, new Set(selected.map(({ canonical }) => canonical)));
+  return { state, steps: [...repeatable.steps, ...steps], forgotten: repeatable.forgotten };
 }
 
-function planRepeatableDown(state: SchemaState, gone: ReadonlySet<string>): Prepared[] {
-  const steps: Prepared[] = [];
-  for (const { file, appliedAt } of [...state.repeatable].reverse()) {
-    if (!file || appliedAt === undefined) continue;
-    const { down, requires } = prepareRepeatable(file);
-    if (requires === undefined || !gone.has(canonicalVersion(requires))) continue;
-    if (!down) {
-      throw new EduschemaError(
-        'migration-irreversible',
-        `${file.file} needs ${requires} and has no statement below -- migrate:down: nothing was rolled back`,
-        {
-          hint: 'write what undoes it',
-        },
-      );
-    }
-    steps.push(down);
-  }
-  return steps;
+/** A row from elsewhere without a file cannot be undone, nor what is older than it. */
+function forbidFileless({ entries }: SchemaState, selected: readonly MigrationFile[]): void {
+  const oldest = selected.at(-1);
+  const fileless = entries.findLast(
+    ({ row, file, version }) => row && !file && oldest && compareVersions(version, oldest.version) > 0,
+  );
+  if (!fileless) return;
+  throw new EduschemaError(
+    'migration-irreversible',
+    `${fileless.version} is applied and has no file: nothing older can be rolled back`,
+    { hint: 'write its file, with a way down' },
+  );
 }
 
 function forbidNonTransactional(steps: readonly Prepared[]): void {

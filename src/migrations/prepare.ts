@@ -1,5 +1,6 @@
 import { EduschemaError } from '../errors.ts';
 import { findPlace } from '../sql/excerpt.ts';
+import { leadingWords } from '../sql/tokens.ts';
 import type { MigrationFile, RepeatableFile } from './folder.ts';
 import { readText } from './folder.ts';
 import { loadModule, type MigrationModule } from './module.ts';
@@ -25,7 +26,12 @@ export interface PreparedModule {
 
 /** What is run and recorded as one: a versioned migration, or a repeatable one. */
 export type Unit =
-  | { readonly type: 'versioned'; readonly file: MigrationFile }
+  | {
+      readonly type: 'versioned';
+      readonly file: MigrationFile;
+      /** How the journal spells the version, where it has it. */
+      readonly recordedAs?: string;
+    }
   | { readonly type: 'repeatable'; readonly file: RepeatableFile };
 
 /** How a unit is called in messages: `1.4.0_search`, `repeatable monthly_kpi`. */
@@ -56,8 +62,8 @@ export async function prepareUp(file: MigrationFile): Promise<Prepared> {
 }
 
 /** Reads a versioned migration for its way down. Throws when it has none. */
-export async function prepareDown(file: MigrationFile): Promise<Prepared> {
-  const unit: Unit = { type: 'versioned', file };
+export async function prepareDown(file: MigrationFile, recordedAs: string): Promise<Prepared> {
+  const unit: Unit = { type: 'versioned', file, recordedAs };
   if (file.kind === 'module') {
     const module = await loadModule(file);
     if (!module.down) throw irreversible(file.file, 'exports no down', 'export a function down from it');
@@ -87,7 +93,9 @@ export function prepareRepeatable(file: RepeatableFile): PreparedRepeatable {
   const text = readText(file);
   const sections: Sections = parseSections(text, file.file);
   const unit: Unit = { type: 'repeatable', file };
-  forbidTransactionControl(text, sections.up, file.file);
+  for (const section of [sections.up, sections.down]) {
+    if (section) forbidTransactionControl(text, section, file.file);
+  }
   return {
     up: { kind: 'sql', unit, direction: 'up', text, section: sections.up },
     down: sections.down && { kind: 'sql', unit, direction: 'down', text, section: sections.down },
@@ -95,18 +103,31 @@ export function prepareRepeatable(file: RepeatableFile): PreparedRepeatable {
   };
 }
 
-const transactionControl =
-  /^(begin|start\s+transaction|commit|end|rollback(?!\s+(work\s+|transaction\s+)?to\b)|abort|prepare\s+transaction)\b/i;
+/** True for what begins or ends a transaction, and not for `ROLLBACK TO savepoint`. */
+function controlsTransaction([first, second, third]: readonly string[]): boolean {
+  switch (first) {
+    case 'begin':
+    case 'commit':
+    case 'end':
+    case 'abort':
+      return true;
+    case 'start':
+    case 'prepare':
+      return second === 'transaction';
+    case 'rollback':
+      return second !== 'to' && !((second === 'work' || second === 'transaction') && third === 'to');
+    default:
+      return false;
+  }
+}
 
 /** A COMMIT in a file would record half of it: the journal row belongs to the same transaction. */
 function forbidTransactionControl(text: string, section: Section, file: string): void {
   if (!section.transaction) return;
-  const statement = section.statements.find(({ start }) =>
-    transactionControl.test(text.slice(start, start + 40)),
-  );
+  const statement = section.statements.find(({ start }) => controlsTransaction(leadingWords(text, start, 3)));
   if (!statement) return;
   const { line } = findPlace(text, statement.start);
-  const word = text.slice(statement.start, statement.end).split(/\s/)[0]?.toUpperCase();
+  const word = leadingWords(text, statement.start, 1)[0]?.toUpperCase();
   throw new EduschemaError(
     'migration-invalid',
     `${word} at line ${line} of ${file}: eduschema runs each file in a transaction of its own`,

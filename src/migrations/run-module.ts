@@ -19,7 +19,9 @@ export async function runModule(
   try {
     await module[direction]?.(session.sql as never, { version, description, direction, ...context });
   } catch (error) {
-    throw moduleFailed(error, path, migration);
+    const ended = module.transaction && session.tap.transaction === 'none';
+    const outcome = () => 'it ended the transaction that it runs in: what it committed itself stays';
+    throw moduleFailed(error, path, ended ? { ...migration, outcome } : migration);
   }
 }
 
@@ -41,7 +43,7 @@ function moduleFailed(error: unknown, path: string, migration: FailedMigration):
   const outcome = migration.outcome();
   return new EduschemaError(
     'migration-failed',
-    `${migration.title} failed${line ? ` at line ${line}` : ''} of ${migration.file}${server ? ` (${server.code})` : ''}`,
+    `${migration.title} failed${line ? ` at line ${line} of` : ' in'} ${migration.file}${server ? ` (${server.code})` : ''}`,
     {
       excerpt: [
         ...told.filter((text) => text !== undefined).map((text) => `  ${text}`),

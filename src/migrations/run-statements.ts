@@ -1,6 +1,7 @@
 import type { Session } from '../db/connect.ts';
 import { copyFromText } from '../db/copy.ts';
 import { sendPipelined } from '../db/pipeline.ts';
+import { offsetOfPosition } from '../sql/excerpt.ts';
 import { groupStatements, type StatementGroup } from '../sql/group.ts';
 import type { Statement } from '../sql/split.ts';
 import { type FailedMigration, statementFailed } from './failure.ts';
@@ -81,6 +82,6 @@ function findFailed(
 ): Statement | undefined {
   const position = Number((error as { position?: string }).position);
   if (!Number.isFinite(position)) return statements[Math.min(group.from + completed, group.to - 1)];
-  const at = Math.min(group.start + position - 1, text.length);
+  const at = offsetOfPosition(text, group.start, position);
   return statements.slice(group.from, group.to).find(({ end }) => at <= end);
 }

@@ -1,9 +1,8 @@
 import type { LockKey } from '../db/advisory-lock.ts';
 import type { Session } from '../db/connect.ts';
-import { quoteIdentifier, quoteLiteral } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
 import type { FailedMigration } from './failure.ts';
-import { sinceTransactionStart } from './journal.ts';
+import { sinceTransactionStart } from './journal-statements.ts';
 import {
   isTransactional,
   nameOfUnit,
@@ -13,18 +12,22 @@ import {
 } from './prepare.ts';
 import { runModule } from './run-module.ts';
 import { runStatements } from './run-statements.ts';
+import {
+  closingStatements,
+  insideTransaction,
+  lockStatement,
+  openingStatements,
+  type SessionSettings,
+} from './session-sql.ts';
 
-/** The settings each migration starts with, whatever the one before it did. */
-export interface RunSettings {
-  /** PostgreSQL's lock_timeout for migrations in a transaction. Outside of one it is 0: there a timeout leaves wreckage. */
-  readonly lockTimeout: string;
-  readonly statementTimeout: string;
-  readonly role: string | undefined;
-  readonly schema: string | undefined;
-  /** Held while a migration is at work in the server, even when its client was killed. */
+/** How migrations are run. */
+export interface RunSettings extends SessionSettings {
+  /** Held in the session of the migrations, even when their client was killed and the server works on. */
   readonly guard: LockKey;
   readonly signal: AbortSignal | undefined;
   readonly log: (message: string) => void;
+  /** Throws when another runner may have taken over. */
+  readonly confirmTurn: () => Promise<void>;
 }
 
 /** A migration, what records it, and what to say when it fails. */
@@ -48,11 +51,21 @@ export async function runMigration(session: Session, run: Run, settings: RunSett
   const { prepared } = run;
   if (!isTransactional(prepared)) return runOutside(session, run, settings);
   if (prepared.kind === 'module') return runTogether(session, [run], settings, () => {});
-  const commit = run.durable ? '' : 'SET LOCAL synchronous_commit = off; ';
-  const before = ['DISCARD ALL', `BEGIN; ${commit}${opening(settings)}`];
-  const after = [`${closing(settings)}; ${run.record(sinceTransactionStart)}; COMMIT`];
+  const opening = [
+    ...openingStatements(settings),
+    ...(run.durable ? [] : ['SET LOCAL synchronous_commit = off']),
+  ];
+  const before = ['DISCARD ALL', lockStatement(settings.guard), ['BEGIN', ...opening].join('; ')];
+  const after = [
+    insideTransaction,
+    ...closingStatements(settings),
+    run.record(sinceTransactionStart),
+    'COMMIT',
+  ];
   try {
-    await runStatements(session, describe(prepared, run), prepared.section.statements, before, after);
+    await runStatements(session, describe(prepared, run), prepared.section.statements, before, [
+      after.join('; '),
+    ]);
   } catch (error) {
     await session.sql.unsafe('ROLLBACK').catch(() => {});
     throw error;
@@ -67,6 +80,7 @@ export async function runTogether(
   onDone: (run: Run) => void,
 ): Promise<void> {
   await session.sql.unsafe('DISCARD ALL');
+  await session.sql.unsafe(lockStatement(settings.guard));
   await session.sql.begin(async (sql) => {
     const inside: Session = { ...session, sql: sql as unknown as Session['sql'], tap: session.tap };
     for (const run of runs) {
@@ -78,38 +92,46 @@ export async function runTogether(
 
 async function runInside(session: Session, run: Run, settings: RunSettings): Promise<void> {
   const { prepared } = run;
-  const before = `RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; ${opening(settings)}`;
-  const after = `${closing(settings)}; ${run.record(sinceTransactionStart)}`;
+  const reset = ['RESET SESSION AUTHORIZATION', 'RESET ROLE', 'RESET ALL'];
+  const before = [...reset, ...openingStatements(settings)].join('; ');
+  const after = [insideTransaction, ...closingStatements(settings), run.record(sinceTransactionStart)].join(
+    '; ',
+  );
   if (prepared.kind === 'sql') {
     return runStatements(session, describe(prepared, run), prepared.section.statements, [before], [after]);
   }
   await session.sql.unsafe(before);
   await runModule(session, prepared, describe(prepared, run), settings);
-  if (session.tap.transaction !== 'open') throw endedTransaction(prepared);
-  await session.sql.unsafe(after);
+  settings.signal?.throwIfAborted();
+  if (session.tap.transaction !== 'open') throw endedTransaction(prepared, session.tap.transaction);
+  await runStatements(session, describe(prepared, run), [], [], [after]);
 }
 
 async function runOutside(session: Session, run: Run, settings: RunSettings): Promise<void> {
   const { prepared } = run;
   const started = performance.now();
   await session.sql.unsafe('DISCARD ALL');
-  await session.sql.unsafe(`${opening({ ...settings, lockTimeout: '0' }, 'SESSION')}`);
+  await session.sql.unsafe(lockStatement(settings.guard));
+  await session.sql.unsafe(openingStatements(settings, 'SESSION').join('; '));
+  await settings.confirmTurn();
   await (prepared.kind === 'sql'
     ? runOneByOne(session, prepared, run)
     : runModule(session, prepared, describe(prepared, run, 'what it committed stays'), settings));
+  settings.signal?.throwIfAborted();
   if (session.tap.transaction !== 'none') {
     await session.sql.unsafe('ROLLBACK');
     throw new EduschemaError(
       'migration-failed',
       `${titleOf(prepared)} left a transaction open; it was rolled back, and the migration is not recorded`,
-      {
-        hint: 'end it with COMMIT in the file',
-      },
+      { hint: 'end it with COMMIT in the file' },
     );
   }
-  await session.sql.unsafe(
-    `BEGIN; ${closing(settings)}; ${run.record(String(Math.round(performance.now() - started)))}; COMMIT`,
+  const durationMs = String(Math.round(performance.now() - started));
+  const record = ['BEGIN READ WRITE', ...closingStatements(settings), run.record(durationMs), 'COMMIT'].join(
+    '; ',
   );
+  const failed = describe(prepared, run, `${nameOfUnit(prepared.unit)} was carried out, but is not recorded`);
+  await runStatements(session, failed, [], [], [record]);
 }
 
 /** Such statements may not share a message: several in one are one transaction to the server. */
@@ -128,32 +150,6 @@ async function runOneByOne(session: Session, prepared: PreparedSql, run: Run): P
   }
 }
 
-/** What every migration starts with. */
-function opening(
-  { role, schema, lockTimeout, statementTimeout, guard }: RunSettings,
-  scope: 'LOCAL' | 'SESSION' = 'LOCAL',
-): string {
-  const lock = scope === 'LOCAL' ? 'pg_advisory_xact_lock' : 'pg_advisory_lock';
-  return [
-    `SET ${scope} statement_timeout = ${quoteLiteral(statementTimeout)}`,
-    `SET ${scope} lock_timeout = ${quoteLiteral(lockTimeout)}`,
-    `SET ${scope} idle_in_transaction_session_timeout = 0`,
-    ...(schema ? [`SET ${scope} search_path = ${quoteIdentifier(schema)}, public`] : []),
-    ...(role ? [`SET ${scope} ROLE ${quoteIdentifier(role)}`] : []),
-    `SELECT ${lock}(${guard.classId}, ${guard.objectId})`,
-  ].join('; ');
-}
-
-/** A SET ROLE or a deferred constraint of the file must not reach the journal. */
-function closing({ role }: RunSettings): string {
-  return [
-    'SET CONSTRAINTS ALL IMMEDIATE',
-    'RESET SESSION AUTHORIZATION',
-    'RESET ROLE',
-    ...(role ? [`SET LOCAL ROLE ${quoteIdentifier(role)}`] : []),
-  ].join('; ');
-}
-
 function titleOf({ unit, direction }: Prepared): string {
   if (direction === 'down') return `rollback of ${nameOfUnit(unit)}`;
   return unit.type === 'repeatable' ? nameOfUnit(unit) : `migration ${nameOfUnit(unit)}`;
@@ -170,7 +166,16 @@ function describe(prepared: Prepared, { command, outcome }: Run, instead?: strin
   };
 }
 
-function endedTransaction(prepared: PreparedModule): EduschemaError {
+function endedTransaction(prepared: PreparedModule, transaction: 'none' | 'failed'): EduschemaError {
+  if (transaction === 'failed') {
+    return new EduschemaError(
+      'migration-failed',
+      `a query of ${titleOf(prepared)} failed, and the error was caught`,
+      {
+        hint: 'let it through, or put the query into sql.savepoint()',
+      },
+    );
+  }
   return new EduschemaError(
     'migration-failed',
     `${titleOf(prepared)} ended the transaction that it runs in`,

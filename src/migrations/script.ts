@@ -1,9 +1,18 @@
 import { quoteIdentifier } from '../db/identifiers.ts';
 import { recordOf } from './execute.ts';
-import { type Journal, journalStatements, sinceTransactionStart } from './journal.ts';
+import type { Journal } from './journal.ts';
+import { sinceTransactionStart } from './journal-statements.ts';
 import type { MigrationPlan } from './plan.ts';
 import { isTransactional, nameOfUnit, type Prepared, type PreparedSql } from './prepare.ts';
+import { preparationStatements } from './prepare-journal.ts';
+import { closingStatements, openingStatements, type SessionSettings } from './session-sql.ts';
 import { defaultLockTimeout, type MigrationSettings } from './settings.ts';
+
+export interface ScriptOptions {
+  readonly singleTransaction?: boolean | undefined;
+  /** `server_version_num` of the server that it is for. */
+  readonly versionNumber: number;
+}
 
 /**
  * The plan as SQL that psql runs with the same effect, the journal included. Migrations written in TypeScript are
@@ -13,48 +22,51 @@ export function renderScript(
   plan: MigrationPlan,
   journal: Journal,
   settings: MigrationSettings,
-  { singleTransaction }: { readonly singleTransaction?: boolean | undefined },
+  { singleTransaction, versionNumber }: ScriptOptions,
 ): string {
-  const repeatable = plan.steps.some(({ unit }) => unit.type === 'repeatable');
-  const setup =
-    plan.steps.length > 0 || journal.shape === 'guide' ? journalStatements(journal, { repeatable }) : [];
+  const schema = settings.schema ? [`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(settings.schema)}`] : [];
+  const needed = plan.steps.length > 0 || journal.shape === 'guide';
+  const setup = needed ? [...schema, ...preparationStatements(journal, plan)] : [];
   const parts = ['\\set ON_ERROR_STOP on'];
-  if (setup.length > 0) parts.push(section('the journal', [...roleOf(settings), ...setup], true));
+  if (setup.length > 0) parts.push(lines('the journal', ['BEGIN', ...roleOf(settings), ...setup, 'COMMIT']));
   if (singleTransaction) parts.push('BEGIN;');
-  for (const step of plan.steps) parts.push(renderStep(step, settings, singleTransaction ?? false));
+  for (const step of plan.steps)
+    parts.push(renderStep(step, settings, singleTransaction ?? false, versionNumber));
   if (singleTransaction) parts.push('COMMIT;');
   return plan.steps.length > 0 || setup.length > 0 ? `${parts.join('\n\n')}\n` : '';
 }
 
-function renderStep(step: Prepared, settings: MigrationSettings, together: boolean): string {
+function renderStep(
+  step: Prepared,
+  settings: MigrationSettings,
+  together: boolean,
+  versionNumber: number,
+): string {
   const title = `${step.direction === 'down' ? 'undo ' : ''}${nameOfUnit(step.unit)} (${step.unit.file.file})`;
   if (step.kind === 'module')
     return `-- ${title}\n\\warn ${nameOfUnit(step.unit)} is code, not SQL: run eduschema\n\\q`;
   const inside = isTransactional(step);
-  const body = [
-    ...(inside ? settingsOf(settings) : ["SET statement_timeout = '0'", "SET lock_timeout = '0'"]),
-    bodyOf(step),
+  const session: SessionSettings = {
+    lockTimeout: settings.lockTimeout ?? defaultLockTimeout,
+    statementTimeout: settings.statementTimeout ?? '0',
+    role: settings.role,
+    schema: settings.schema,
+    versionNumber,
+  };
+  const opening = openingStatements(session, inside ? 'LOCAL' : 'SESSION').join('; ');
+  const reset = together ? 'RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL' : 'DISCARD ALL';
+  const record = [
+    closingStatements(session).join('; '),
+    recordOf(step, settings.journal, inside ? sinceTransactionStart : 'NULL'),
   ];
-  const record = recordOf(step, settings.journal, inside ? sinceTransactionStart : 'NULL');
-  return section(title, [...body, record], inside && !together);
+  if (together) return lines(title, [reset, opening, bodyOf(step), ...record]);
+  if (inside) return lines(title, [reset, 'BEGIN', opening, bodyOf(step), ...record, 'COMMIT']);
+  return lines(title, [reset, opening, bodyOf(step), 'BEGIN READ WRITE', ...record, 'COMMIT']);
 }
 
-function section(title: string, statements: readonly string[], transaction: boolean): string {
-  const lines = statements.map((statement) => (statement.endsWith('\\.') ? statement : `${statement};`));
-  return [`-- ${title}`, ...(transaction ? ['BEGIN;', ...lines, 'COMMIT;'] : lines)].join('\n');
-}
-
-function settingsOf({ lockTimeout, statementTimeout, schema, ...rest }: MigrationSettings): string[] {
-  return [
-    `SET LOCAL statement_timeout = '${statementTimeout ?? '0'}'`,
-    `SET LOCAL lock_timeout = '${lockTimeout ?? defaultLockTimeout}'`,
-    ...(schema ? [`SET LOCAL search_path = ${quoteIdentifier(schema)}, public`] : []),
-    ...roleOf(rest),
-  ];
-}
-
-function roleOf({ role }: Pick<MigrationSettings, 'role'>): string[] {
-  return role ? [`SET LOCAL ROLE ${quoteIdentifier(role)}`] : [];
+function lines(title: string, statements: readonly string[]): string {
+  const ended = statements.map((statement) => (statement.endsWith('\\.') ? statement : `${statement};`));
+  return [`-- ${title}`, ...ended].join('\n');
 }
 
 /** The section's text from its first to its last statement, comments between them included. */
@@ -62,4 +74,8 @@ function bodyOf({ text, section: { statements } }: PreparedSql): string {
   const [first, last] = [statements[0], statements.at(-1)];
   if (!first || !last) return 'SELECT 1';
   return last.data ? `${text.slice(first.start, last.data.end)}\\.` : text.slice(first.start, last.end);
+}
+
+function roleOf({ role }: Pick<MigrationSettings, 'role'>): string[] {
+  return role ? [`SET LOCAL ROLE ${quoteIdentifier(role)}`] : [];
 }

@@ -25,6 +25,11 @@ interface Marker {
 
 const markerPattern = /^--\s*migrate:(?<direction>[^\s:]+)(?<options>(?:\s.*)?)$/;
 
+/** What somebody may have meant as a marker. */
+const nearMarker = /^--\s*\+?\s*migrate\s*[:\-\s]\s*(up|down)\b/i;
+
+const copiesOut = /^copy\b(?:[^']|'[^']*')*?\bto\s+stdout\b/i;
+
 const isMarker = (commentLine: string) =>
   commentLine.includes('migrate:') && markerPattern.test(commentLine.trimEnd());
 
@@ -76,6 +81,25 @@ export function parseSections(text: string, file: string): Sections {
       'eduschema runs SQL, not psql commands: write it as SQL',
     );
   }
+  const misspelt = parts.commentLines.find(
+    ({ start, end }) => nearMarker.test(text.slice(start, end)) && !isMarker(text.slice(start, end)),
+  );
+  if (misspelt)
+    throw invalid(
+      `"${text.slice(misspelt.start, misspelt.end).trim()}" is no marker`,
+      misspelt.start,
+      'the markers are -- migrate:up and -- migrate:down',
+    );
+  const [behind] = parts.behindCopies;
+  if (behind)
+    throw invalid(
+      'there is text behind COPY ... FROM stdin',
+      behind.start,
+      'put it on a line below the data',
+    );
+  const output = parts.statements.find(({ start, end }) => copiesOut.test(text.slice(start, end)));
+  if (output)
+    throw invalid('COPY TO stdout', output.start, 'a migration has nowhere to write to: leave it out');
   for (const marker of markers) {
     for (const [name, value] of Object.entries(marker.options))
       checkOption(name, value, () =>

@@ -1,3 +1,4 @@
+import { EduschemaError } from '../errors.ts';
 import type { MigrationFile } from './folder.ts';
 import { compareVersions } from './version.ts';
 
@@ -5,6 +6,15 @@ import { compareVersions } from './version.ts';
 export interface Selection {
   readonly to?: string | undefined;
   readonly steps?: number | undefined;
+  /** On the way down: everything. */
+  readonly all?: boolean | undefined;
+}
+
+/** Throws when a selection says two things. */
+export function forbidTwoSelections({ to, steps, all }: Selection): void {
+  const given = [to !== undefined && 'to', steps !== undefined && 'steps', all && 'all'].filter(Boolean);
+  if (given.length < 2) return;
+  throw new EduschemaError('usage', `${given.join(' and ')} cannot be used together`, { hint: 'choose one' });
 }
 
 /**
@@ -30,12 +40,12 @@ export async function selectPending(
 export async function selectApplied(
   files: readonly MigrationFile[],
   applied: ReadonlySet<string>,
-  { to, steps }: Selection,
+  { to, steps, all }: Selection,
 ): Promise<MigrationFile[]> {
   const selected: MigrationFile[] = [];
   const above = to === undefined ? files : files.filter(({ version }) => compareVersions(version, to) > 0);
   const { createUmzug } = await import('./migrator.ts');
   const umzug = createUmzug(above, applied, (file) => selected.push(file));
-  await (to === undefined ? umzug.down({ step: steps ?? 1 }) : umzug.down({ to: 0 }));
+  await (to !== undefined || all ? umzug.down({ to: 0 }) : umzug.down({ step: steps ?? 1 }));
   return selected;
 }

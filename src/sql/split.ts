@@ -1,4 +1,5 @@
 import {
+  skipBlanks,
   skipBlockComment,
   skipDollarQuote,
   skipIdentifier,
@@ -32,6 +33,8 @@ export interface SqlParts {
   readonly statements: readonly Statement[];
   readonly commentLines: readonly CommentLine[];
   readonly metaCommands: readonly MetaCommand[];
+  /** Text between the semicolon of a `COPY ... FROM stdin` and the end of its line. */
+  readonly behindCopies: readonly { readonly start: number; readonly end: number }[];
 }
 
 /** Ends a statement where a comment line says so, even without a semicolon. */
@@ -47,6 +50,7 @@ export function splitSql(text: string, endsStatement: EndsStatement = () => fals
   const statements: Statement[] = [];
   const commentLines: CommentLine[] = [];
   const metaCommands: MetaCommand[] = [];
+  const behindCopies: MetaCommand[] = [];
   let state = newState(-1);
   let lastEnd = 0;
   let at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
@@ -77,7 +81,11 @@ export function splitSql(text: string, endsStatement: EndsStatement = () => fals
       const copies = state.copy === 'from stdin';
       finish();
       at++;
-      if (copies) at = takeCopyData(text, at, statements);
+      if (copies) {
+        const rest = skipBlanks(text, at);
+        if (rest < endOfLine(text, at)) behindCopies.push({ start: rest, end: endOfLine(text, at) });
+        at = takeCopyData(text, at, statements);
+      }
     } else if (code === backslash) {
       const end = endOfLine(text, at);
       metaCommands.push({ start: at, end });
@@ -107,7 +115,7 @@ export function splitSql(text: string, endsStatement: EndsStatement = () => fals
     }
   }
   finish();
-  return { statements, commentLines, metaCommands };
+  return { statements, commentLines, metaCommands, behindCopies };
 }
 
 interface StatementState {
@@ -151,14 +159,8 @@ function noteWord(state: StatementState, word: string, text: string, end: number
 }
 
 function nextWord(text: string, from: number): string {
-  let at = from;
-  for (;;) {
-    const start = at;
-    at = skipWhitespace(text, at);
-    if (text.startsWith('--', at)) at = skipLineComment(text, at);
-    else if (text.startsWith('/*', at)) at = skipBlockComment(text, at);
-    if (at === start) return text.slice(at, skipIdentifier(text, at)).toLowerCase();
-  }
+  const at = skipBlanks(text, from);
+  return text.slice(at, skipIdentifier(text, at)).toLowerCase();
 }
 
 /** The data starts on the line after the statement and ends before a line `\.`, or with the text. */

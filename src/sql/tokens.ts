@@ -5,11 +5,12 @@ export function skipWhitespace(text: string, at: number): number {
   return end;
 }
 
-/** The end of a `--` comment, before its line feed. */
+const lineEnd = /[\r\n]/g;
+
+/** The end of a `--` comment, before its line end: a carriage return ends it as well. */
 export function skipLineComment(text: string, at: number): number {
-  const end = text.indexOf('\n', at);
-  if (end < 0) return text.length;
-  return text[end - 1] === '\r' ? end - 1 : end;
+  lineEnd.lastIndex = at;
+  return lineEnd.exec(text)?.index ?? text.length;
 }
 
 const commentEdge = /\/\*|\*\//g;
@@ -73,4 +74,29 @@ function continuesIdentifier(code: number): boolean {
     code === 36 ||
     code >= 128
   );
+}
+
+/** The end of white space and comments that start at `at`. */
+export function skipBlanks(text: string, at: number): number {
+  let end = at;
+  for (;;) {
+    const start = end;
+    end = skipWhitespace(text, end);
+    if (text.startsWith('--', end)) end = skipLineComment(text, end);
+    else if (text.startsWith('/*', end)) end = skipBlockComment(text, end);
+    if (end === start) return end;
+  }
+}
+
+/** The first `count` words that follow each other from `at`, in lower case; comments between them do not count. */
+export function leadingWords(text: string, at: number, count: number): string[] {
+  const words: string[] = [];
+  for (let from = at; words.length < count; ) {
+    const start = skipBlanks(text, from);
+    const end = skipIdentifier(text, start);
+    if (end === start) break;
+    words.push(text.slice(start, end).toLowerCase());
+    from = end;
+  }
+  return words;
 }
