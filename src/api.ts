@@ -87,7 +87,7 @@ function targetOf({ url, sql }: ConnectionOptions): Target {
   const target = url === undefined ? undefined : resolveTarget({ url, env: {} });
   if (!target)
     throw new EduschemaError('target-invalid', 'no database was given', { hint: 'pass url or sql' });
-  return target;
+  return { ...target, origin: 'the given url' };
 }
 
 function settingsOf({ directory = 'migrations', journal, ...settings }: MigrationOptions): MigrationSettings {

@@ -64,8 +64,12 @@ function parseSeconds(text: string): number {
   return value;
 }
 
+/** Whether PostgreSQL takes the text for a time. */
+export function isTime(text: string): boolean {
+  return /^\d+(\.\d+)?\s*(us|ms|s|min|h|d)?$/.test(text);
+}
+
 function parseTime(text: string): string {
-  if (!/^\d+(\.\d+)?\s*(us|ms|s|min|h|d)?$/.test(text))
-    throw new InvalidArgumentError('It must be a time as PostgreSQL takes it: 500ms, 10s, 2min, 0.');
-  return text;
+  if (isTime(text)) return text;
+  throw new InvalidArgumentError('It must be a time as PostgreSQL takes it: 500ms, 10s, 2min, 0.');
 }

@@ -3,8 +3,8 @@ import { join, relative, resolve } from 'node:path';
 import { type FoundConfig, loadConfig } from '../config.ts';
 import { checkIdentifier, type QualifiedName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
-import type { MigrationSettings } from '../migrations/settings.ts';
-import type { CommonOptions } from './options.ts';
+import { defaultWaitSeconds, type MigrationSettings } from '../migrations/settings.ts';
+import { type CommonOptions, isTime } from './options.ts';
 import type { World } from './world.ts';
 
 /** All settings of a command, each from a flag, else a variable, else the configuration, else the default. */
@@ -52,16 +52,38 @@ export async function findSettings(world: World, options: CommonOptions): Promis
         journal === undefined ? configuredJournal(config.journal, schema) : parseJournal(journal, schema),
       schema: schema && checkIdentifier(schema, 'the schema'),
       role: choose('role', options.role, 'EDUSCHEMA_ROLE', config.role),
-      lockTimeout: choose('lock timeout', options.lockTimeout, 'EDUSCHEMA_LOCK_TIMEOUT', config.lockTimeout),
-      statementTimeout: choose(
-        'statement timeout',
-        options.statementTimeout,
-        'EDUSCHEMA_STATEMENT_TIMEOUT',
-        config.statementTimeout,
+      lockTimeout: checkTime(
+        'lock timeout',
+        choose('lock timeout', options.lockTimeout, 'EDUSCHEMA_LOCK_TIMEOUT', config.lockTimeout),
       ),
-      waitSeconds: Number(choose('wait', options.wait, 'EDUSCHEMA_WAIT', config.wait) ?? 60),
+      statementTimeout: checkTime(
+        'statement timeout',
+        choose(
+          'statement timeout',
+          options.statementTimeout,
+          'EDUSCHEMA_STATEMENT_TIMEOUT',
+          config.statementTimeout,
+        ),
+      ),
+      waitSeconds: checkSeconds(choose('wait', options.wait, 'EDUSCHEMA_WAIT', config.wait)),
     },
   };
+}
+
+/** What came from a variable or a file was not checked by commander. */
+function checkTime(what: string, time: string | undefined): string | undefined {
+  if (time === undefined || isTime(time)) return time;
+  throw new EduschemaError('config-invalid', `the ${what} "${time}" is no time`, {
+    hint: 'write it as PostgreSQL takes it: 500ms, 10s, 2min, 0',
+  });
+}
+
+function checkSeconds(seconds: number | undefined): number {
+  const value = Number(seconds ?? defaultWaitSeconds);
+  if (Number.isFinite(value) && value >= 0) return value;
+  throw new EduschemaError('config-invalid', `the wait "${seconds}" is no number of seconds`, {
+    hint: 'as in EDUSCHEMA_WAIT=60',
+  });
 }
 
 const defaultJournal = 'schema_versions';
@@ -87,6 +109,7 @@ function parseJournal(text: string, schema: string | undefined): QualifiedName {
 }
 
 function nameJournal(schema: string, name: string): QualifiedName {
+  checkIdentifier(name, 'the name of the journal');
   checkIdentifier(`${name}_repeatable`, 'the journal of repeatable migrations');
   return { schema: checkIdentifier(schema, 'the schema of the journal'), name };
 }

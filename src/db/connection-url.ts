@@ -18,6 +18,8 @@ export function parseConnectionUrl(url: string, origin: string): ConnectionParam
     throw invalid(`${origin} has the scheme ${scheme}, which is not PostgreSQL's`, `write it as ${shape}`);
 
   const [, credentials, address = ''] = rest.match(/^(?:([^@/]*)@)?(.*)$/s) ?? [];
+  // In a database's name an @ is rarer than in a password: it must be encoded.
+  if (/^[^?]*@/.test(address)) throw invalid(`${origin} cannot be read`, passwordHint);
   const [, hosts = '', path = '', query = ''] = address.match(/^([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s) ?? [];
   const [, user = '', password = ''] = credentials?.match(/^([^:]*)(?::(.*))?$/s) ?? [];
   const decode = (text: string) => decodePart(text, origin);

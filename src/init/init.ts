@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EduschemaError } from '../errors.ts';
 import { packageFolder } from '../package-folder.ts';
@@ -49,7 +49,8 @@ export function initProject(folder: string, template: string | undefined): InitR
 
 function forbidFull(folder: string, name: string): void {
   const path = join(folder, name);
-  if (!existsSync(path) || readdirSync(path).length === 0) return;
+  if (!existsSync(path)) return;
+  if (statSync(path).isDirectory() && readdirSync(path).length === 0) return;
   throw new EduschemaError('file-exists', `${name}/ is there already and has files in it`, {
     hint: 'run eduschema init in another folder',
   });

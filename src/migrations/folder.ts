@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { extname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EduschemaError } from '../errors.ts';
@@ -76,13 +76,14 @@ export async function readFolder(directory: string, shown: string): Promise<Migr
     if (index % filesPerTurn === filesPerTurn - 1) await nextTurn();
     const path = `${directory}/${entry.name}`;
     const file = `${shown}/${entry.name}`;
-    if (entry.isDirectory()) {
+    if (entry.kind === 'folder') {
       if (entry.name === repeatableFolder) repeatable = readRepeatable(path, file);
       else if (isMigrationName(entry.name))
         throw new EduschemaError('migration-invalid', `${file} is a folder, but is named like a migration`, {
           hint: 'rename it, or move its files up',
         });
     } else if (isMigrationName(entry.name)) {
+      forbidStrangeFile(entry, file);
       versioned.push(readMigration(entry.name, path, file));
     }
   }
@@ -94,9 +95,27 @@ export async function readFolder(directory: string, shown: string): Promise<Migr
   return { directory, versioned: sortByVersion(versioned), repeatable };
 }
 
-function listEntries(directory: string, shown: string) {
+interface FolderEntry {
+  readonly name: string;
+  readonly kind: 'file' | 'folder' | 'other';
+}
+
+/** Reading a pipe would never end; a link that leads nowhere has nothing to read. */
+function forbidStrangeFile({ kind }: FolderEntry, file: string): void {
+  if (kind !== 'file')
+    throw new EduschemaError('migration-invalid', `${file} is no file, nor a link to one`, {
+      hint: 'remove it, or begin its name with _',
+    });
+}
+
+function listEntries(directory: string, shown: string): FolderEntry[] {
   try {
-    return readdirSync(directory, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+    return readdirSync(directory, { withFileTypes: true })
+      .map((entry) => ({
+        name: entry.name,
+        kind: entry.isSymbolicLink() ? kindOfTarget(`${directory}/${entry.name}`) : kindOf(entry),
+      }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code === 'ENOENT')
@@ -114,6 +133,15 @@ function listEntries(directory: string, shown: string) {
       cause,
     });
   }
+}
+
+function kindOf(entry: Pick<Stats, 'isFile' | 'isDirectory'>): FolderEntry['kind'] {
+  return entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : 'other';
+}
+
+function kindOfTarget(path: string): FolderEntry['kind'] {
+  const target = statSync(path, { throwIfNoEntry: false });
+  return target ? kindOf(target) : 'other';
 }
 
 /** Names that begin with a dot or an underscore, declarations, and files of other kinds are no migrations. */
@@ -145,9 +173,11 @@ function readMigration(name: string, path: string, file: string): MigrationFile 
 
 function readRepeatable(directory: string, shown: string): RepeatableFile[] {
   return listEntries(directory, shown)
-    .filter((entry) => entry.isFile() && isMigrationName(entry.name))
-    .map(({ name }) => {
+    .filter(({ kind, name }) => kind !== 'folder' && isMigrationName(name))
+    .map((entry) => {
+      const { name } = entry;
       const [path, file] = [`${directory}/${name}`, `${shown}/${name}`];
+      forbidStrangeFile(entry, file);
       if (extname(name).toLowerCase() !== '.sql')
         throw new EduschemaError('migration-invalid', `${file} is not an SQL file`, {
           hint: 'repeatable migrations are SQL',

@@ -20,7 +20,7 @@ export async function newMigration(
   options: NewOptions,
 ): Promise<{ readonly version: string; readonly file: string }> {
   const slug = slugOf(name);
-  mkdirSync(settings.directory, { recursive: true });
+  makeFolder(settings);
   const version = nextVersion(await newestVersion(settings), options.now);
   const file = `${version}_${slug}.${options.typescript ? 'ts' : 'sql'}`;
   if (Buffer.byteLength(file) > 255)
@@ -31,6 +31,18 @@ export async function newMigration(
     flag: 'wx',
   });
   return { version, file: `${settings.shownDirectory}/${file}` };
+}
+
+function makeFolder({ directory, shownDirectory }: FolderSettings): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new EduschemaError('file-unreadable', `the folder ${shownDirectory}/ cannot be made (${code})`, {
+      hint: 'check what is there, and its permissions',
+      cause,
+    });
+  }
 }
 
 function slugOf(name: string): string {

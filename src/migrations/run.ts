@@ -17,6 +17,7 @@ import {
   insideTransaction,
   lockStatement,
   openingStatements,
+  restoreEncoding,
   type SessionSettings,
 } from './session-sql.ts';
 
@@ -98,13 +99,19 @@ async function runInside(session: Session, run: Run, settings: RunSettings): Pro
     '; ',
   );
   if (prepared.kind === 'sql') {
-    return runStatements(session, describe(prepared, run), prepared.section.statements, [before], [after]);
+    return runStatements(
+      session,
+      describe(prepared, run),
+      prepared.section.statements,
+      [before],
+      [restoreEncoding, after],
+    );
   }
   await session.sql.unsafe(before);
   await runModule(session, prepared, describe(prepared, run), settings);
   settings.signal?.throwIfAborted();
   if (session.tap.transaction !== 'open') throw endedTransaction(prepared, session.tap.transaction);
-  await runStatements(session, describe(prepared, run), [], [], [after]);
+  await runStatements(session, describe(prepared, run), [], [], [restoreEncoding, after]);
 }
 
 async function runOutside(session: Session, run: Run, settings: RunSettings): Promise<void> {
@@ -131,7 +138,7 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
     '; ',
   );
   const failed = describe(prepared, run, `${nameOfUnit(prepared.unit)} was carried out, but is not recorded`);
-  await runStatements(session, failed, [], [], [record]);
+  await runStatements(session, failed, [], [], [restoreEncoding, record]);
 }
 
 /** Such statements may not share a message: several in one are one transaction to the server. */

@@ -33,10 +33,12 @@ export function closingStatements({ role }: SessionSettings): string[] {
     'SET CONSTRAINTS ALL IMMEDIATE',
     'RESET SESSION AUTHORIZATION',
     'RESET ROLE',
-    "SET LOCAL client_encoding = 'UTF8'",
     ...(role ? [`SET LOCAL ROLE ${quoteIdentifier(role)}`] : []),
   ];
 }
+
+/** A message of its own: the server decodes a whole message before it runs what is in it. */
+export const restoreEncoding = "SET client_encoding = 'UTF8'";
 
 /** SQL that fails (25P01) outside a transaction block: if the migration ended its own, it must not be recorded. */
 export const insideTransaction = 'SAVEPOINT eduschema; RELEASE SAVEPOINT eduschema';

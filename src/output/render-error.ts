@@ -23,16 +23,27 @@ export function renderErrorJson(error: unknown): string {
       code: known ? error.code : 'bug',
       message: redact(error instanceof Error ? error.message : String(error)),
       hint: known ? (error.hint === undefined ? null : redact(error.hint)) : 'please report it',
-      ...(known && error.details ? { details: error.details } : {}),
+      ...(known && error.details ? { details: redactAll(error.details) } : {}),
       ...(known ? {} : { stack: redact((error as Error | undefined)?.stack ?? '') }),
     },
   };
   return `${JSON.stringify(document, null, 2)}\n`;
 }
 
-/** Takes passwords out of connection URLs and of `password=...`, wherever they stand in a text. */
+/**
+ * Takes passwords out of connection URLs and of `password=...`, wherever they stand in a text. A password may hold
+ * an `@` that should have been encoded: what is hidden reaches to the last one of the word.
+ */
 export function redact(text: string): string {
   return text
-    .replace(/(\b[a-z]+:\/\/[^\s:/@]*):[^\s@]*@/gi, '$1:***@')
+    .replace(/(\b[a-z]+:\/\/[^\s:/@]*):\S*@/gi, '$1:***@')
     .replace(/\b(password=)('[^']*'|[^\s&]+)/gi, '$1***');
+}
+
+/** The same in every text of a value. */
+function redactAll(value: unknown): unknown {
+  if (typeof value === 'string') return redact(value);
+  if (Array.isArray(value)) return value.map(redactAll);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, redactAll(part)]));
 }
