@@ -65,6 +65,7 @@ export async function runMigration(session: Session, run: Run, settings: RunSett
   ];
   try {
     await runStatements(session, describe(prepared, run), prepared.section.statements, before, [
+      restoreEncoding,
       after.join('; '),
     ]);
   } catch (error) {
