@@ -1,6 +1,7 @@
 // Builds dist/: the API as ES modules (index.js), and the command line as CommonJS (cli.cjs), because Node loads that
 // in less time; see docs/decisions.md. What not every command needs is a file of its own in dist/lib/. Types are made by tsc (npm run build).
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 /** Packages that not every command needs: each a file of its own in dist/lib/. */
@@ -81,13 +82,16 @@ const results = await Promise.all([
   build({ ...commonJs, entryPoints: { cli: 'src/cli/main.ts' }, plugins: [apartFromMain] }),
   build({
     ...commonJs,
-    entryPoints: { 'lib/program': 'src/cli/program.ts' },
+    entryPoints: { 'lib/program.bundle': 'src/cli/program.ts' },
     plugins: [leaveApart, withoutTls],
   }),
   ...apart.map((name) =>
     build({ ...commonJs, entryPoints: { [`lib/${name}`]: name }, plugins: [withoutUmzugCli] }),
   ),
 ]);
+
+copyFileSync('scripts/load-cached.cjs', 'dist/lib/program.cjs');
+execFileSync(process.execPath, ['scripts/make-cache.cjs']);
 
 // What is bundled keeps its licence.
 const inputs = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
