@@ -61,7 +61,7 @@ export async function planRollback(
 ): Promise<MigrationPlan> {
   forbidTwoSelections(selection);
   const state = compareState(folder, journal);
-  const { to } = selection;
+  const to = isBeforeAll(state, selection.to) ? undefined : selection.to;
   if (to !== undefined && requireVersion(state, to).state === 'pending') {
     throw new EduschemaError('version-unknown', `version ${to} is not applied`, {
       hint: `the current version is ${state.current ?? 'none'}`,
@@ -69,7 +69,8 @@ export async function planRollback(
   }
   forbidEdited(state);
   forbidMissing(state);
-  const selected = await selectApplied(folder.versioned, state.applied, selection);
+  const range = { ...selection, to, all: selection.all || isBeforeAll(state, selection.to) };
+  const selected = await selectApplied(folder.versioned, state.applied, range);
   forbidFileless(state, selected);
   const steps: Prepared[] = [];
   for (const file of selected) {
@@ -78,6 +79,11 @@ export async function planRollback(
   }
   const repeatable = planRepeatableDown(state, new Set(selected.map(({ canonical }) => canonical)));
   return { state, steps: [...repeatable.steps, ...steps], forgotten: repeatable.forgotten };
+}
+
+/** `--to 0` is before the first version, where none is called 0. */
+function isBeforeAll({ entries }: SchemaState, to: string | undefined): boolean {
+  return to === '0' && !entries.some(({ version }) => canonicalVersion(version) === canonicalVersion('0'));
 }
 
 /** A row from elsewhere without a file cannot be undone, nor what is older than it. */

@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Sql } from 'postgres';
+
+/** A session that another one waits for. */
+export interface Blocker {
+  readonly pid: number;
+  readonly user: string | null;
+  readonly application: string | null;
+  /** As pg_stat_activity says: `active`, `idle in transaction` ... */
+  readonly state: string | null;
+  /** Seconds since its transaction began. */
+  readonly transactionSeconds: number | null;
+  /** Its current or last statement, cut. */
+  readonly query: string | null;
+}
+
+export interface LadderOptions {
+  /** The longest that one try may wait for a lock, in milliseconds. */
+  readonly longestMs: number;
+  /** Seconds after which no further try is made. */
+  readonly deadlineSeconds: number;
+  readonly signal?: AbortSignal | undefined;
+  /** True for an error after which the whole attempt can be made again. */
+  readonly isRetryable: (error: unknown) => boolean;
+  /** Told before each pause. */
+  readonly onRetry: (attempt: number, pauseMs: number) => void;
+}
+
+const firstMs = 100;
+
+/**
+ * How long try number `attempt` (from 0) may wait for a lock: 100 ms, half as much again every second try, up to
+ * `longestMs`. Whoever wants the table queues behind a waiting ACCESS EXCLUSIVE lock, so that an application's
+ * reads are delayed by as much: short tries that are repeated cost it little.
+ * https://www.postgresql.org/docs/current/explicit-locking.html
+ */
+export function lockTimeoutOf(attempt: number, longestMs: number): number {
+  return Math.min(Math.round(firstMs * 1.5 ** Math.floor(attempt / 2)), longestMs);
+}
+
+/** Milliseconds between tries: full jitter over half a second, doubled each time, up to a minute. */
+export function pauseOf(attempt: number, random: number): number {
+  return random * Math.min(60_000, 500 * 2 ** attempt);
+}
+
+/**
+ * Makes an attempt again and again, each with a longer lock timeout, until it succeeds, fails for another reason,
+ * or the deadline has passed; never a last try without a limit. Throws the error of the last try.
+ */
+export async function climbLockLadder<T>(
+  attempt: (lockTimeoutMs: number) => Promise<T>,
+  options: LadderOptions,
+): Promise<T> {
+  const deadline = performance.now() + options.deadlineSeconds * 1000;
+  for (let tries = 0; ; tries++) {
+    try {
+      return await attempt(lockTimeoutOf(tries, options.longestMs));
+    } catch (error) {
+      const pause = pauseOf(tries, Math.random());
+      if (!options.isRetryable(error) || performance.now() + pause >= deadline) throw error;
+      options.onRetry(tries + 1, pause);
+      await sleep(pause, undefined, options.signal ? { signal: options.signal } : {});
+    }
+  }
+}
+
+/** The sessions that `pid` waits for, those first that wait for nobody themselves. */
+export async function listBlockers(sql: Sql, pid: number): Promise<Blocker[]> {
+  return sql<Blocker[]>`
+    SELECT a.pid,
+           a.usename AS "user",
+           nullif(a.application_name, '') AS application,
+           a.state,
+           round(extract(epoch FROM clock_timestamp() - a.xact_start))::int AS "transactionSeconds",
+           left(regexp_replace(a.query, '\s+', ' ', 'g'), 80) AS query
+    FROM unnest(pg_blocking_pids(${pid})) AS blocking (pid)
+    JOIN pg_stat_activity a USING (pid)
+    ORDER BY cardinality(pg_blocking_pids(a.pid)), a.xact_start
+  `;
+}
+
+/** `pid 4711 (app, user shop, idle in transaction, for 93 s): UPDATE materials SET ...`. */
+export function describeBlocker({
+  pid,
+  user,
+  application,
+  state,
+  transactionSeconds,
+  query,
+}: Blocker): string {
+  const known = [
+    application,
+    user && `user ${user}`,
+    state,
+    transactionSeconds !== null && `for ${transactionSeconds} s`,
+  ].filter(Boolean);
+  return `pid ${pid}${known.length > 0 ? ` (${known.join(', ')})` : ''}${query ? `: ${query}` : ''}`;
+}
