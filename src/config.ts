@@ -14,8 +14,11 @@ export interface Config {
   readonly schema?: string;
   /** The role that owns what migrations create. */
   readonly role?: string;
-  /** As PostgreSQL takes them: `10s`, `500ms`, `0`. */
+  /** The longest that one try waits for a lock: `2s`, `500ms`; `0` waits without a limit. */
   readonly lockTimeout?: string;
+  /** Seconds to go on trying for locks. */
+  readonly lockDeadline?: number;
+  /** How long a statement may take; `0`, for ever, without it. */
   readonly statementTimeout?: string;
   /** Seconds to wait for another runner. */
   readonly wait?: number;
@@ -83,6 +86,7 @@ const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'object'>>
   schema: 'string',
   role: 'string',
   lockTimeout: 'string',
+  lockDeadline: 'number',
   statementTimeout: 'string',
   wait: 'number',
 };

@@ -1,3 +1,5 @@
+import { describeHolder } from '../db/advisory-lock.ts';
+import { describeBlocker } from '../db/lock-ladder.ts';
 import type { MigrateResult } from '../migrations/carry-out.ts';
 import type { MigrationEvent, MigrationSettings } from '../migrations/settings.ts';
 import { countOf, showDuration } from '../output/duration.ts';
@@ -16,7 +18,14 @@ export function watchMigrations({
   const onProgress = (event: MigrationEvent) => {
     switch (event.type) {
       case 'waiting':
-        return progress.work(`waiting for another eduschema: ${showHolder(event.holder)}`);
+        progress.say(`waiting for another eduschema: ${describeHolder(event.holder)}`);
+        return progress.work('waiting for another eduschema');
+      case 'blocked':
+        return progress.say(
+          event.blockers.map((blocker) => `waiting for a lock: ${describeBlocker(blocker)}`).join('\n'),
+        );
+      case 'retrying':
+        return progress.work(`no lock yet; trying again in ${showDuration(event.pauseMs)}`);
       case 'started':
         return progress.work(`${event.name} (${event.index + 1} of ${event.total})`);
       case 'done':
@@ -29,15 +38,6 @@ export function watchMigrations({
     }
   };
   return { ...settings.migrations, signal, onProgress };
-}
-
-function showHolder({
-  pid,
-  application,
-  host,
-  since,
-}: Extract<MigrationEvent, { type: 'waiting' }>['holder']): string {
-  return [`pid ${pid}`, application, host, since && `since ${since}`].filter(Boolean).join(', ');
 }
 
 /** What `migrate` or `rollback` did, as a report. */

@@ -9,6 +9,7 @@ export interface CommonOptions {
   readonly schema?: string;
   readonly role?: string;
   readonly lockTimeout?: string;
+  readonly lockDeadline?: number;
   readonly statementTimeout?: string;
   readonly wait?: number;
   readonly json?: boolean;
@@ -37,7 +38,7 @@ export function addDatabaseOptions(command: Command): Command {
     )
     .option('--schema <name>', 'schema for what is not qualified')
     .option('--role <name>', 'role that does the work and owns what is created')
-    .option('--lock-timeout <time>', 'give up waiting for a lock, as in 10s', parseTime)
+    .option('--lock-timeout <time>', 'the longest that one try waits for a lock (default: 2s)', parseTime)
     .option('--statement-timeout <time>', 'give up a statement (default: 0, never)', parseTime);
 }
 
@@ -46,6 +47,7 @@ export function addMigrationOptions(command: Command): Command {
   return addDatabaseOptions(command)
     .option('-d, --dir <folder>', 'folder of migrations (default: migrations)')
     .option('--journal <table>', 'table that records what is applied (default: public.schema_versions)')
+    .option('--lock-deadline <seconds>', 'how long to go on trying for locks (default: 900)', parseSeconds)
     .option('--wait <seconds>', 'wait for another eduschema at work (default: 60)', parseSeconds);
 }
 

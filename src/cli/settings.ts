@@ -3,7 +3,11 @@ import { join, relative, resolve } from 'node:path';
 import { type FoundConfig, loadConfig } from '../config.ts';
 import { checkIdentifier, type QualifiedName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
-import { defaultWaitSeconds, type MigrationSettings } from '../migrations/settings.ts';
+import {
+  defaultLockDeadlineSeconds,
+  defaultWaitSeconds,
+  type MigrationSettings,
+} from '../migrations/settings.ts';
 import { type CommonOptions, isTime } from './options.ts';
 import type { World } from './world.ts';
 
@@ -65,7 +69,16 @@ export async function findSettings(world: World, options: CommonOptions): Promis
           config.statementTimeout,
         ),
       ),
-      waitSeconds: checkSeconds(choose('wait', options.wait, 'EDUSCHEMA_WAIT', config.wait)),
+      lockDeadlineSeconds: checkSeconds(
+        'lock deadline',
+        choose('lock deadline', options.lockDeadline, 'EDUSCHEMA_LOCK_DEADLINE', config.lockDeadline),
+        defaultLockDeadlineSeconds,
+      ),
+      waitSeconds: checkSeconds(
+        'wait',
+        choose('wait', options.wait, 'EDUSCHEMA_WAIT', config.wait),
+        defaultWaitSeconds,
+      ),
     },
   };
 }
@@ -78,11 +91,11 @@ function checkTime(what: string, time: string | undefined): string | undefined {
   });
 }
 
-function checkSeconds(seconds: number | undefined): number {
-  const value = Number(seconds ?? defaultWaitSeconds);
+function checkSeconds(what: string, seconds: number | undefined, otherwise: number): number {
+  const value = Number(seconds ?? otherwise);
   if (Number.isFinite(value) && value >= 0) return value;
-  throw new EduschemaError('config-invalid', `the wait "${seconds}" is no number of seconds`, {
-    hint: 'as in EDUSCHEMA_WAIT=60',
+  throw new EduschemaError('config-invalid', `the ${what} "${seconds}" is no number of seconds`, {
+    hint: 'write it as a number, as in 60',
   });
 }
 

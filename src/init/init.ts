@@ -72,8 +72,11 @@ export default {
   // schema: 'app',
   // role: 'app_owner',
 
-  // How long a migration waits for a lock before it gives up, and how long a statement may take ('0': for ever).
-  // lockTimeout: '10s',
+  // The longest that one try of a migration waits for a lock, and for how many seconds it goes on trying.
+  // lockTimeout: '2s',
+  // lockDeadline: 900,
+
+  // How long a statement may take; '0' is for ever.
   // statementTimeout: '0',
 
   // Seconds to wait for another eduschema that is at work in the same database.

@@ -8,6 +8,7 @@ import {
   recordStatement,
   touchStatement,
 } from './journal-statements.ts';
+import { withLockRetries } from './lock-retries.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
 import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
 import { type Run, type RunSettings, runMigration, runTogether } from './run.ts';
@@ -72,18 +73,26 @@ export async function executePlan(
       });
     };
     try {
+      const settingsWith = (lockTimeout: string) =>
+        runSettings(database, worker, { ...settings, lockTimeout });
       if (options.singleTransaction) {
-        begin(0);
         const runs = steps.map((prepared) => toRun(plan, prepared, 0, settings, options));
-        await runTogether(worker, runs, runSettings(database, worker, settings), (run) => {
-          finish(run);
-          if (done.length < steps.length) begin(done.length);
+        await withLockRetries(database, worker, settings, (lockTimeout) => {
+          done.length = 0;
+          begin(0);
+          return runTogether(worker, runs, settingsWith(lockTimeout), (run) => {
+            finish(run);
+            if (done.length < steps.length) begin(done.length);
+          });
         });
       } else {
         for (const [index, prepared] of steps.entries()) {
           begin(index);
           const run = toRun(plan, prepared, index, settings, options);
-          await runMigration(worker, run, runSettings(database, worker, settings));
+          const attempt = (lockTimeout: string) => runMigration(worker, run, settingsWith(lockTimeout));
+          await (isTransactional(prepared)
+            ? withLockRetries(database, worker, settings, attempt)
+            : attempt('0'));
           finish(run);
         }
       }

@@ -1,5 +1,6 @@
 import type { LockHolder } from '../db/advisory-lock.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
+import type { Blocker } from '../db/lock-ladder.ts';
 import type { FolderSettings } from './folder.ts';
 
 /** What every migration command needs to know beside the database. */
@@ -9,8 +10,11 @@ export interface MigrationSettings extends FolderSettings {
   readonly schema?: string | undefined;
   /** The role that owns what migrations create. */
   readonly role?: string | undefined;
-  /** As PostgreSQL takes them: `10s`, `0`. */
+  /** The longest that one try waits for a lock, as PostgreSQL writes it: `2s`; `0` waits without a limit, once. */
   readonly lockTimeout?: string | undefined;
+  /** Seconds to go on trying for locks. */
+  readonly lockDeadlineSeconds?: number | undefined;
+  /** As PostgreSQL writes it; `0`, for ever, without it. */
   readonly statementTimeout?: string | undefined;
   /** Seconds to wait for another runner. */
   readonly waitSeconds?: number | undefined;
@@ -21,12 +25,18 @@ export interface MigrationSettings extends FolderSettings {
 /** What happens while migrations run. */
 export type MigrationEvent =
   | { readonly type: 'waiting'; readonly holder: LockHolder }
+  | { readonly type: 'blocked'; readonly blockers: readonly Blocker[] }
+  | { readonly type: 'retrying'; readonly attempts: number; readonly pauseMs: number }
   | { readonly type: 'started'; readonly name: string; readonly index: number; readonly total: number }
   | { readonly type: 'done'; readonly name: string; readonly durationMs: number }
   | { readonly type: 'notice'; readonly severity: string; readonly message: string }
   | { readonly type: 'log'; readonly message: string };
 
-/** Long enough for a busy table, short enough that an application behind us notices little. */
-export const defaultLockTimeout = '10s';
+/** The longest delay of an application's reads behind one try that most can bear. */
+export const defaultLockTimeout = '2s';
+
+/** Seconds to go on trying for locks: a deployment's patience. */
+export const defaultLockDeadlineSeconds = 900;
+
 /** Seconds to wait for another runner. */
 export const defaultWaitSeconds = 60;
