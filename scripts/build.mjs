@@ -86,7 +86,13 @@ const results = await Promise.all([
     plugins: [leaveApart, withoutTls],
   }),
   ...apart.map((name) =>
-    build({ ...commonJs, entryPoints: { [`lib/${name}`]: name }, plugins: [withoutUmzugCli] }),
+    build({
+      ...commonJs,
+      entryPoints: { [`lib/${name}`]: name },
+      plugins: [withoutUmzugCli],
+      // An ES module's default export is what `import()` of a CommonJS file takes the whole exports for.
+      ...(name === 'ora' ? { footer: { js: 'module.exports = module.exports.default;' } } : {}),
+    }),
   ),
 ]);
 

@@ -31,9 +31,11 @@ export function createProgress({ stderr, person, quiet, colours }: ProgressOptio
 
   const show = async () => {
     const { default: ora } = await import('ora');
-    if (wanted === undefined) return;
+    const stream = stderr.stream?.();
+    // In a terminal without a width ora would erase lines for ever.
+    if (wanted === undefined || !stream?.columns) return;
     // Ctrl-C is ours; ora would otherwise swallow it.
-    spinner ??= ora({ ...(stderr.stream ? { stream: stderr.stream() } : {}), discardStdin: false });
+    spinner ??= ora({ stream, discardStdin: false });
     spinner.start(wanted);
   };
   const rest = () => {

@@ -31,7 +31,7 @@ export function processWorld(): World {
     cwd: process.cwd(),
     homeFolder: homedir(),
     userName: userName(),
-    stdout: { write: (text) => process.stdout.write(text), isTTY: isatty(1) },
+    stdout: { write: (text) => stdoutForPipes().write(text), isTTY: isatty(1) },
     stderr: { write: (text) => process.stderr.write(text), isTTY: isatty(2), stream: () => process.stderr },
     ask: interactive ? ask : undefined,
     onInterrupt(handler) {
@@ -45,6 +45,20 @@ export function processWorld(): World {
       return () => process.off('SIGINT', on).off('SIGTERM', on);
     },
   };
+}
+
+let listens = false;
+
+/** `eduschema status | head -1`: whoever reads has enough. */
+function stdoutForPipes(): NodeJS.WriteStream {
+  if (!listens) {
+    listens = true;
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      process.exit();
+    });
+  }
+  return process.stdout;
 }
 
 /** In a container the user may have no name. */
