@@ -6,7 +6,7 @@ export function renderError(error: unknown, colours: boolean): string {
   const paint = paintWith(colours);
   if (!(error instanceof EduschemaError)) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return `${paint.red('this is a bug in eduschema:')} ${redact(stack)}\n${paint.cyan('hint:')} please report it with the lines above; see bugs in package.json\n`;
+    return `${paint.red('this is a bug in eduschema:')} ${redact(stack)}\n${paint.cyan('hint:')} please report it with the lines above\n`;
   }
   const lines = [`${paint.red(redact(error.message))}`];
   if (error.excerpt) lines.push(redact(error.excerpt));
