@@ -45,8 +45,16 @@ export function isTransactional(prepared: Prepared): boolean {
   return prepared.kind === 'sql' ? prepared.section.transaction : prepared.module.transaction;
 }
 
-/** Reads a versioned migration for its way up. Throws when the file cannot be run. */
-export async function prepareUp(file: MigrationFile): Promise<Prepared> {
+const prepared = new WeakMap<MigrationFile, Promise<Prepared>>();
+
+/** Reads a versioned migration for its way up, once for each reading of the folder. Throws when it cannot be run. */
+export function prepareUp(file: MigrationFile): Promise<Prepared> {
+  const known = prepared.get(file) ?? readUp(file);
+  prepared.set(file, known);
+  return known;
+}
+
+async function readUp(file: MigrationFile): Promise<Prepared> {
   const unit: Unit = { type: 'versioned', file };
   if (file.kind === 'module')
     return { kind: 'module', unit, direction: 'up', module: await loadModule(file) };
