@@ -86,12 +86,13 @@ function askForTls(socket: Socket): Promise<boolean> {
 
 /** As libpq: `require` with a root certificate is `verify-ca`; only `verify-full` compares the host's name. */
 function tlsOptions(host: string, tls: TlsSettings): ConnectionOptions {
-  if (tls.options)
-    return { ...(isIP(host) === 0 && host !== '' ? { servername: host } : {}), ...tls.options };
+  // Node compares the certificate with `localhost` where it is told neither; an address cannot be a servername.
+  const name: ConnectionOptions = isIP(host) === 0 ? { host, servername: host } : { host };
+  if (tls.options) return { ...name, ...tls.options };
   const verifies =
     tls.mode.startsWith('verify') || (tls.mode === 'require' && tls.rootCertificate !== undefined);
   return {
-    ...(isIP(host) === 0 && host !== '' ? { servername: host } : {}),
+    ...name,
     rejectUnauthorized: verifies,
     ...(tls.rootCertificate && tls.rootCertificate !== 'system'
       ? { ca: readCertificate(tls.rootCertificate) }
@@ -106,6 +107,9 @@ function readCertificate(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new EduschemaError('target-invalid', `the certificate file ${path} cannot be read`, { cause });
+    throw new EduschemaError('target-invalid', `the certificate file ${path} cannot be read`, {
+      hint: 'check the path and its permissions',
+      cause,
+    });
   }
 }
