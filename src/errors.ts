@@ -57,4 +57,7 @@ export type ErrorCode =
   | 'migration-missing'
   | 'migration-irreversible'
   | 'migration-failed'
+  | 'statement-unclear'
+  | 'statement-edited'
+  | 'index-invalid'
   | 'journal-invalid';

@@ -1,4 +1,5 @@
 import { describeHolder } from '../db/advisory-lock.ts';
+import { describeLeftover } from '../db/leftovers.ts';
 import { describeBlocker } from '../db/lock-ladder.ts';
 import type { MigrateResult } from '../migrations/carry-out.ts';
 import type { MigrationEvent, MigrationSettings } from '../migrations/settings.ts';
@@ -30,6 +31,12 @@ export function watchMigrations({
         return progress.work(`${event.name} (${event.index + 1} of ${event.total})`);
       case 'done':
         return progress.tell(`✔ ${event.name} ${showDuration(event.durationMs)}`);
+      case 'resumed':
+        return progress.say(event.message);
+      case 'left':
+        return void warnings.push(
+          `${event.name}: ${describeLeftover(event.leftover)} (${event.leftover.remedy})`,
+        );
       case 'log':
         return progress.say(event.message);
       case 'notice':

@@ -59,6 +59,11 @@ export function parseCount(text: string): number {
   return value;
 }
 
+/** Whole numbers above 0, from an option that is given several times. */
+export function collectCount(text: string, before: number[] = []): number[] {
+  return [...before, parseCount(text)];
+}
+
 function parseSeconds(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value) || value < 0)

@@ -124,6 +124,7 @@ function parseJournal(text: string, schema: string | undefined): QualifiedName {
 function nameJournal(schema: string, name: string): QualifiedName {
   checkIdentifier(name, 'the name of the journal');
   checkIdentifier(`${name}_repeatable`, 'the journal of repeatable migrations');
+  checkIdentifier(`${name}_statements`, 'the journal of statements');
   return { schema: checkIdentifier(schema, 'the schema of the journal'), name };
 }
 

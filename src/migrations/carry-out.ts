@@ -4,8 +4,10 @@ import { folderOf, type MigrationFolder } from './folder.ts';
 import { type Journal, readJournal } from './journal.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
 import { forbidReadOnly, prepareJournal } from './prepare-journal.ts';
+import type { Said } from './run-settings.ts';
 import { renderScript } from './script.ts';
 import type { MigrationSettings } from './settings.ts';
+import { listUnfinished } from './statement-journal.ts';
 import { withTurn } from './turn.ts';
 
 /** What `migrate` and `rollback` did. */
@@ -21,6 +23,8 @@ export interface MigrateResult {
 export interface CarryOutOptions {
   readonly dryRun?: boolean | undefined;
   readonly singleTransaction?: boolean | undefined;
+  /** What the user says of statements that an earlier run left in doubt. */
+  readonly said?: Said | undefined;
   /** The command to run again after a failure. */
   readonly command: string;
 }
@@ -56,6 +60,7 @@ export async function carryOut(
       script: renderScript(plan, journal, settings, {
         ...options,
         versionNumber: database.facts.versionNumber,
+        unfinished: await listUnfinished(database.sql, journal),
       }),
     };
   const nothing = plan.steps.length === 0 && plan.forgotten.length === 0 && journal.shape !== 'guide';

@@ -8,11 +8,14 @@ import {
   recordStatement,
   touchStatement,
 } from './journal-statements.ts';
+import { watchLeftovers } from './leftover-watch.ts';
 import { withLockRetries } from './lock-retries.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
 import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
-import { type Run, type RunSettings, runMigration, runTogether } from './run.ts';
-import { defaultLockTimeout, type MigrationSettings } from './settings.ts';
+import { findInDoubt } from './resume.ts';
+import { runMigration, runTogether } from './run.ts';
+import type { Run, RunSettings, Said } from './run-settings.ts';
+import type { MigrationSettings } from './settings.ts';
 import { confirmTurn, forbidLostTurn, guardKey } from './turn.ts';
 
 /** One migration that was applied or undone. */
@@ -27,6 +30,8 @@ export interface MigrationDone {
 
 export interface ExecuteOptions {
   readonly singleTransaction?: boolean | undefined;
+  /** What the user says of statements that an earlier run left in doubt. */
+  readonly said?: Said | undefined;
   /** The command to run again after a failure. */
   readonly command: string;
 }
@@ -51,6 +56,8 @@ export async function executePlan(
       }),
   };
   await database.withSession(session, async (worker) => {
+    const inDoubt = await findInDoubt(database.sql, plan, settings.journal, options.said);
+    const leftovers = await watchLeftovers(database.sql, settings);
     const stop = cancelOnAbort(database, worker, settings.signal);
     let started = performance.now();
     const begin = (index: number) => {
@@ -73,8 +80,8 @@ export async function executePlan(
       });
     };
     try {
-      const settingsWith = (lockTimeout: string) =>
-        runSettings(database, worker, { ...settings, lockTimeout });
+      const settingsWith = (lockTimeout: string, said = nothingSaid) =>
+        runSettings(database, worker, settings, lockTimeout, said);
       if (options.singleTransaction) {
         const runs = steps.map((prepared) => toRun(plan, prepared, 0, settings, options));
         await withLockRetries(database, worker, settings, (lockTimeout) => {
@@ -89,18 +96,22 @@ export async function executePlan(
         for (const [index, prepared] of steps.entries()) {
           begin(index);
           const run = toRun(plan, prepared, index, settings, options);
-          const attempt = (lockTimeout: string) => runMigration(worker, run, settingsWith(lockTimeout));
+          const said = prepared === inDoubt ? options.said : undefined;
+          const attempt = (lockTimeout: string) => runMigration(worker, run, settingsWith(lockTimeout, said));
           await (isTransactional(prepared)
             ? withLockRetries(database, worker, settings, attempt)
             : attempt('0'));
           finish(run);
+          if (leftovers.mayLeave(prepared)) await leftovers.tell(nameOfUnit(prepared.unit));
         }
       }
-    } catch (error) {
+      await leftovers.tell('this run');
+    } catch (thrown) {
       if (!options.singleTransaction) await makeDurable(database, settings, done);
-      throw settings.signal?.aborted
-        ? interrupted(plan, options.singleTransaction ? 0 : done.length, error, options.command)
-        : error;
+      const error = settings.signal?.aborted
+        ? interrupted(plan, options.singleTransaction ? 0 : done.length, thrown, options.command)
+        : thrown;
+      throw await leftovers.addTo(error);
     } finally {
       stop();
     }
@@ -108,15 +119,28 @@ export async function executePlan(
   return done;
 }
 
-function runSettings(database: Database, worker: Session, settings: MigrationSettings): RunSettings {
+const nothingSaid: Said = { markDone: [], redo: [] };
+
+function runSettings(
+  database: Database,
+  worker: Session,
+  settings: MigrationSettings,
+  lockTimeout: string,
+  said: Said,
+): RunSettings {
   return {
-    lockTimeout: settings.lockTimeout ?? defaultLockTimeout,
+    lockTimeout,
     statementTimeout: settings.statementTimeout ?? '0',
     role: settings.role,
     schema: settings.schema,
     versionNumber: worker.facts.versionNumber,
     guard: guardKey(settings),
     confirmTurn: () => confirmTurn(database, worker, settings),
+    keeper: database.sql,
+    journal: settings.journal,
+    said,
+    withLocks: (attempt) => withLockRetries(database, worker, settings, attempt),
+    onResume: (message) => settings.onProgress?.({ type: 'resumed', message }),
     signal: settings.signal,
     log: (message) => settings.onProgress?.({ type: 'log', message }),
   };

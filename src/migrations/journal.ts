@@ -31,6 +31,7 @@ export interface Journal {
   /** `guide`: a table in the guide's own shape, to be widened before the first write. */
   readonly shape: 'absent' | 'guide' | 'complete';
   readonly hasRepeatable: boolean;
+  readonly hasStatements: boolean;
   readonly rows: readonly JournalRow[];
   readonly repeatable: readonly RepeatableRow[];
 }
@@ -41,6 +42,11 @@ export type JournalDetail = 'plan' | 'whole';
 /** The journal of repeatable migrations stands beside the journal. */
 export function repeatableJournal({ schema, name }: QualifiedName): QualifiedName {
   return { schema, name: `${name}_repeatable` };
+}
+
+/** The journal of statements stands beside the journal. */
+export function statementJournal({ schema, name }: QualifiedName): QualifiedName {
+  return { schema, name: `${name}_statements` };
 }
 
 /** What is added to the guide's `version`; `kind` has the default that existing rows take. */
@@ -66,20 +72,22 @@ export async function readJournal(
   detail: JournalDetail = 'plan',
 ): Promise<Journal> {
   const columns = await listColumns(sql, name);
-  const hasRepeatable = columns.some(({ repeatable }) => repeatable);
-  const own = columns.filter(({ repeatable }) => !repeatable);
-  if (own.length === 0) return { name, shape: 'absent', hasRepeatable, rows: [], repeatable: [] };
+  const hasRepeatable = columns.some(({ table }) => table === 'repeatable');
+  const hasStatements = columns.some(({ table }) => table === 'statements');
+  const own = columns.filter(({ table }) => table === 'journal');
+  const tables = { name, hasRepeatable, hasStatements };
+  if (own.length === 0) return { ...tables, shape: 'absent', rows: [], repeatable: [] };
   forbidStrangeTable(name, own);
   const has = new Set(own.map(({ column }) => column));
   const shape = Object.keys(addedColumns).every((column) => has.has(column)) ? 'complete' : 'guide';
   const rows = await listRows(sql, name, has, detail);
   forbidStrangeRows(name, rows);
   const repeatable = hasRepeatable ? await listRepeatable(sql, name) : [];
-  return { name, shape, hasRepeatable, rows, repeatable };
+  return { ...tables, shape, rows, repeatable };
 }
 
 interface JournalColumn {
-  readonly repeatable: boolean;
+  readonly table: 'journal' | 'repeatable' | 'statements';
   readonly column: string;
   readonly textual: boolean;
   readonly temporal: boolean;
@@ -91,14 +99,17 @@ const regclass = (name: QualifiedName) => quoteLiteral(quoteName(name));
 
 function listColumns(sql: Sql, name: QualifiedName): Promise<JournalColumn[]> {
   return sql.unsafe<JournalColumn[]>(`
-    SELECT attrelid = to_regclass(${regclass(repeatableJournal(name))}) AS repeatable,
+    SELECT CASE attrelid WHEN to_regclass(${regclass(repeatableJournal(name))}) THEN 'repeatable'
+                         WHEN to_regclass(${regclass(statementJournal(name))}) THEN 'statements'
+                         ELSE 'journal' END AS "table",
            attname AS "column",
            atttypid IN ('text'::regtype, 'varchar'::regtype) AS textual,
            atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype) AS temporal,
            (SELECT relkind IN ('r', 'p') FROM pg_class WHERE oid = attrelid) AS stored,
            attnotnull AND NOT atthasdef AND attidentity = '' AS required
     FROM pg_attribute
-    WHERE attrelid IN (to_regclass(${regclass(name)}), to_regclass(${regclass(repeatableJournal(name))}))
+    WHERE attrelid IN (to_regclass(${regclass(name)}), to_regclass(${regclass(repeatableJournal(name))}),
+                       to_regclass(${regclass(statementJournal(name))}))
       AND attnum > 0 AND NOT attisdropped`);
 }
 

@@ -4,12 +4,16 @@ import { folderOf } from './folder.ts';
 import { readJournal } from './journal.ts';
 import { type MigratePlanOptions, planMigrate, planRollback } from './plan.ts';
 import { nameOfUnit } from './prepare.ts';
+import type { Said } from './run-settings.ts';
 import type { Selection } from './select.ts';
 import type { MigrationSettings } from './settings.ts';
 
 export interface MigrateOptions extends MigratePlanOptions {
   /** Change nothing; return the SQL instead. */
   readonly dryRun?: boolean | undefined;
+  /** Statements, by their ordinals, that an earlier run left in doubt: carried out, or to be carried out again. */
+  readonly markDone?: readonly number[] | undefined;
+  readonly redo?: readonly number[] | undefined;
 }
 
 /**
@@ -25,6 +29,7 @@ export async function migrate(
 ): Promise<MigrateResult> {
   return carryOut(database, settings, (folder, journal) => planMigrate(folder, journal, options), {
     ...options,
+    said: saidOf(options),
     command: 'eduschema migrate',
   });
 }
@@ -32,6 +37,13 @@ export async function migrate(
 export interface RollbackOptions extends Selection {
   readonly dryRun?: boolean | undefined;
   readonly singleTransaction?: boolean | undefined;
+  /** As in `MigrateOptions`. */
+  readonly markDone?: readonly number[] | undefined;
+  readonly redo?: readonly number[] | undefined;
+}
+
+function saidOf({ markDone = [], redo = [] }: Pick<MigrateOptions, 'markDone' | 'redo'>): Said {
+  return { markDone, redo };
 }
 
 /**
@@ -45,6 +57,7 @@ export async function rollback(
 ): Promise<MigrateResult> {
   return carryOut(database, settings, (folder, journal) => planRollback(folder, journal, options), {
     ...options,
+    said: saidOf(options),
     command: 'eduschema rollback',
   });
 }

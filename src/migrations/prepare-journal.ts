@@ -4,7 +4,9 @@ import { EduschemaError } from '../errors.ts';
 import type { Journal } from './journal.ts';
 import { adoptStatement, forgetRepeatableStatement, journalStatements } from './journal-statements.ts';
 import type { MigrationPlan } from './plan.ts';
+import { isTransactional } from './prepare.ts';
 import type { MigrationSettings } from './settings.ts';
+import { createStatementJournal } from './statement-journal.ts';
 
 /** Throws where nothing can be changed. */
 export function forbidReadOnly({ facts, target }: Database): void {
@@ -50,7 +52,9 @@ export function preparationStatements(journal: Journal, plan: MigrationPlan): st
     row && file && row.checksum === null ? [adoptStatement(journal.name, row.version, file.checksum)] : [],
   );
   const forgotten = plan.forgotten.map((name) => forgetRepeatableStatement(journal.name, name));
-  return [...journalStatements(journal, { repeatable }), ...adopted, ...forgotten];
+  const needsStatements = plan.steps.some((step) => step.kind === 'sql' && !isTransactional(step));
+  const statements = needsStatements && !journal.hasStatements ? [createStatementJournal(journal.name)] : [];
+  return [...journalStatements(journal, { repeatable }), ...statements, ...adopted, ...forgotten];
 }
 
 /** Without its schema, what a migration creates would go to the next one in search_path. */

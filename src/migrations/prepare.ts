@@ -36,8 +36,13 @@ export type Unit =
 
 /** How a unit is called in messages: `1.4.0_search`, `repeatable monthly_kpi`. */
 export function nameOfUnit(unit: Unit): string {
-  if (unit.type === 'repeatable') return `repeatable ${unit.file.name}`;
+  if (unit.type === 'repeatable') return nameOfRepeatable(unit.file.name);
   return `${unit.file.version}_${unit.file.description.replaceAll(' ', '_')}`;
+}
+
+/** How a repeatable migration is called in messages. */
+export function nameOfRepeatable(name: string): string {
+  return `repeatable ${name}`;
 }
 
 /** Whether the unit runs inside a transaction. */

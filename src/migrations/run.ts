@@ -1,16 +1,10 @@
-import type { LockKey } from '../db/advisory-lock.ts';
 import type { Session } from '../db/connect.ts';
 import { EduschemaError } from '../errors.ts';
-import type { FailedMigration } from './failure.ts';
 import { sinceTransactionStart } from './journal-statements.ts';
-import {
-  isTransactional,
-  nameOfUnit,
-  type Prepared,
-  type PreparedModule,
-  type PreparedSql,
-} from './prepare.ts';
+import { isTransactional, nameOfUnit, type PreparedModule } from './prepare.ts';
 import { runModule } from './run-module.ts';
+import { runPieces } from './run-pieces.ts';
+import { describe, type Run, type RunSettings, titleOf } from './run-settings.ts';
 import { runStatements } from './run-statements.ts';
 import {
   closingStatements,
@@ -18,34 +12,8 @@ import {
   lockStatement,
   openingStatements,
   restoreEncoding,
-  type SessionSettings,
 } from './session-sql.ts';
-
-/** How migrations are run. */
-export interface RunSettings extends SessionSettings {
-  /** Held in the session of the migrations, even when their client was killed and the server works on. */
-  readonly guard: LockKey;
-  readonly signal: AbortSignal | undefined;
-  readonly log: (message: string) => void;
-  /** Throws when another runner may have taken over. */
-  readonly confirmTurn: () => Promise<void>;
-}
-
-/** A migration, what records it, and what to say when it fails. */
-export interface Run {
-  readonly prepared: Prepared;
-  /** The SQL that records it; `durationMs` is SQL. */
-  readonly record: (durationMs: string) => string;
-  /**
-   * Whether its commit waits for the disk. Of many in a row only the last one needs to: the log is written in order,
-   * so that its commit makes all before it durable, and a crash in between loses a migration whole, with its record.
-   */
-  readonly durable: boolean;
-  /** The command to run again after a failure. */
-  readonly command: string;
-  /** The sentence on the state of the database after a failure in a transaction. */
-  readonly outcome: () => string;
-}
+import { closeStatements, migrationOf } from './statement-journal.ts';
 
 /** Runs a migration and records it; both in one transaction, unless it says `transaction:false`. */
 export async function runMigration(session: Session, run: Run, settings: RunSettings): Promise<void> {
@@ -123,7 +91,7 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
   await session.sql.unsafe(openingStatements(settings, 'SESSION').join('; '));
   await settings.confirmTurn();
   await (prepared.kind === 'sql'
-    ? runOneByOne(session, prepared, run)
+    ? runPieces(session, prepared, run, settings)
     : runModule(session, prepared, describe(prepared, run, 'what it committed stays'), settings));
   settings.signal?.throwIfAborted();
   if (session.tap.transaction !== 'none') {
@@ -135,43 +103,24 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
     );
   }
   const durationMs = String(Math.round(performance.now() - started));
-  const record = ['BEGIN READ WRITE', ...closingStatements(settings), run.record(durationMs), 'COMMIT'].join(
-    '; ',
-  );
+  const closing =
+    prepared.kind === 'sql'
+      ? [
+          closeStatements(settings.journal, {
+            migration: migrationOf(prepared.unit),
+            direction: prepared.direction,
+          }),
+        ]
+      : [];
+  const record = [
+    'BEGIN READ WRITE',
+    ...closingStatements(settings),
+    run.record(durationMs),
+    ...closing,
+    'COMMIT',
+  ].join('; ');
   const failed = describe(prepared, run, `${nameOfUnit(prepared.unit)} was carried out, but is not recorded`);
   await runStatements(session, failed, [], [], [restoreEncoding, record]);
-}
-
-/** Such statements may not share a message: several in one are one transaction to the server. */
-async function runOneByOne(session: Session, prepared: PreparedSql, run: Run): Promise<void> {
-  const { statements } = prepared.section;
-  for (const [index, statement] of statements.entries()) {
-    const done =
-      index === 0
-        ? 'nothing of it was carried out'
-        : `statements 1 to ${index} of ${statements.length} were carried out and stay`;
-    const failed = describe(prepared, run, `${done}; ${nameOfUnit(prepared.unit)} is not recorded`);
-    await runStatements(session, failed, [statement], [], []).catch(async (error) => {
-      if (session.tap.transaction !== 'none') await session.sql.unsafe('ROLLBACK');
-      throw error;
-    });
-  }
-}
-
-function titleOf({ unit, direction }: Prepared): string {
-  if (direction === 'down') return `rollback of ${nameOfUnit(unit)}`;
-  return unit.type === 'repeatable' ? nameOfUnit(unit) : `migration ${nameOfUnit(unit)}`;
-}
-
-function describe(prepared: Prepared, { command, outcome }: Run, instead?: string): FailedMigration {
-  const text = prepared.kind === 'sql' ? prepared.text : '';
-  return {
-    title: titleOf(prepared),
-    file: prepared.unit.file.file,
-    text,
-    outcome: instead === undefined ? outcome : () => instead,
-    command,
-  };
 }
 
 function endedTransaction(prepared: PreparedModule, transaction: 'none' | 'failed'): EduschemaError {

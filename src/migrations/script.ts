@@ -2,16 +2,20 @@ import { quoteIdentifier } from '../db/identifiers.ts';
 import { recordOf } from './execute.ts';
 import type { Journal } from './journal.ts';
 import { sinceTransactionStart } from './journal-statements.ts';
+import { divideIntoPieces } from './pieces.ts';
 import type { MigrationPlan } from './plan.ts';
 import { isTransactional, nameOfUnit, type Prepared, type PreparedSql } from './prepare.ts';
 import { preparationStatements } from './prepare-journal.ts';
 import { closingStatements, openingStatements, type SessionSettings } from './session-sql.ts';
 import { defaultLockTimeout, type MigrationSettings } from './settings.ts';
+import { migrationOf, type Unfinished } from './statement-journal.ts';
 
 export interface ScriptOptions {
   readonly singleTransaction?: boolean | undefined;
   /** `server_version_num` of the server that it is for. */
   readonly versionNumber: number;
+  /** Migrations whose run ended in the middle. */
+  readonly unfinished: readonly Unfinished[];
 }
 
 /**
@@ -22,7 +26,7 @@ export function renderScript(
   plan: MigrationPlan,
   journal: Journal,
   settings: MigrationSettings,
-  { singleTransaction, versionNumber }: ScriptOptions,
+  { singleTransaction, versionNumber, unfinished }: ScriptOptions,
 ): string {
   const schema = settings.schema ? [`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(settings.schema)}`] : [];
   const needed = plan.steps.length > 0 || journal.shape === 'guide';
@@ -31,7 +35,9 @@ export function renderScript(
   if (setup.length > 0) parts.push(lines('the journal', ['BEGIN', ...roleOf(settings), ...setup, 'COMMIT']));
   if (singleTransaction) parts.push('BEGIN;');
   for (const step of plan.steps)
-    parts.push(renderStep(step, settings, singleTransaction ?? false, versionNumber));
+    parts.push(
+      renderStep(step, settings, singleTransaction ?? false, versionNumber, findUnfinished(step, unfinished)),
+    );
   if (singleTransaction) parts.push('COMMIT;');
   return plan.steps.length > 0 || setup.length > 0 ? `${parts.join('\n\n')}\n` : '';
 }
@@ -41,6 +47,7 @@ function renderStep(
   settings: MigrationSettings,
   together: boolean,
   versionNumber: number,
+  unfinished: Unfinished | undefined,
 ): string {
   const title = `${step.direction === 'down' ? 'undo ' : ''}${nameOfUnit(step.unit)} (${step.unit.file.file})`;
   if (step.kind === 'module')
@@ -61,7 +68,8 @@ function renderStep(
   ];
   if (together) return lines(title, [reset, opening, bodyOf(step), ...record]);
   if (inside) return lines(title, [reset, 'BEGIN', opening, bodyOf(step), ...record, 'COMMIT']);
-  return lines(title, [reset, opening, bodyOf(step), 'BEGIN READ WRITE', ...record, 'COMMIT']);
+  const body = unfinished ? restOf(step, unfinished) : bodyOf(step);
+  return lines(title, [reset, opening, body, 'BEGIN READ WRITE', ...record, 'COMMIT']);
 }
 
 function lines(title: string, statements: readonly string[]): string {
@@ -74,6 +82,33 @@ function bodyOf({ text, section: { statements } }: PreparedSql): string {
   const [first, last] = [statements[0], statements.at(-1)];
   if (!first || !last) return 'SELECT 1';
   return last.data ? `${text.slice(first.start, last.data.end)}\\.` : text.slice(first.start, last.end);
+}
+
+function findUnfinished(step: Prepared, unfinished: readonly Unfinished[]): Unfinished | undefined {
+  return unfinished.find(
+    ({ migration, direction }) => migration === migrationOf(step.unit) && direction === step.direction,
+  );
+}
+
+/** What is left of a migration outside a transaction, as far as can be said without looking at what was begun. */
+function restOf({ text, section: { statements } }: PreparedSql, { done, begun }: Unfinished): string {
+  const settings = new Set(
+    divideIntoPieces(text, statements)
+      .filter(({ kind }) => kind === 'settings')
+      .map(({ from }) => from + 1),
+  );
+  const texts = statements.map((statement, index) => {
+    const ordinal = index + 1;
+    const { start, end, data } = statement;
+    if (done.includes(ordinal) && !settings.has(ordinal))
+      return `-- statement ${ordinal} was carried out already`;
+    const note =
+      begun?.ordinal === ordinal
+        ? `-- statement ${ordinal} was begun already: eduschema finds out what became of it first\n`
+        : '';
+    return `${note}${data ? `${text.slice(start, data.end)}\\.` : `${text.slice(start, end)};`}`;
+  });
+  return `${texts.join('\n')}\nSELECT 1`;
 }
 
 function roleOf({ role }: Pick<MigrationSettings, 'role'>): string[] {

@@ -1,5 +1,6 @@
 import type { LockHolder } from '../db/advisory-lock.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
+import type { Leftover } from '../db/leftovers.ts';
 import type { Blocker } from '../db/lock-ladder.ts';
 import type { FolderSettings } from './folder.ts';
 
@@ -29,6 +30,10 @@ export type MigrationEvent =
   | { readonly type: 'retrying'; readonly attempts: number; readonly pauseMs: number }
   | { readonly type: 'started'; readonly name: string; readonly index: number; readonly total: number }
   | { readonly type: 'done'; readonly name: string; readonly durationMs: number }
+  /** What was found out about a run that ended in the middle, and what was done about it. */
+  | { readonly type: 'resumed'; readonly message: string }
+  /** Something unfinished that the migration left in the database, and the SQL that finishes it. */
+  | { readonly type: 'left'; readonly name: string; readonly leftover: Leftover }
   | { readonly type: 'notice'; readonly severity: string; readonly message: string }
   | { readonly type: 'log'; readonly message: string };
 

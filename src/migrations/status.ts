@@ -1,8 +1,10 @@
 import type { Database } from '../db/connect.ts';
 import { folderOf } from './folder.ts';
 import { readJournal } from './journal.ts';
+import { nameOfRepeatable } from './prepare.ts';
 import type { MigrationSettings } from './settings.ts';
 import { compareState, type SchemaState, type StateEntry } from './state.ts';
+import { listUnfinished, type Unfinished } from './statement-journal.ts';
 
 /** A line of `status`. */
 export interface StatusRow {
@@ -15,6 +17,8 @@ export interface StatusRow {
   readonly appliedAt: string | null;
   readonly durationMs: number | null;
   readonly appliedBy: string | null;
+  /** How far its last run came, when that ended in the middle. */
+  readonly unfinished: Pick<Unfinished, 'direction' | 'done' | 'begun'> | null;
 }
 
 export interface StatusResult {
@@ -26,8 +30,17 @@ export interface StatusResult {
 /** Compares files and journal. Changes nothing, and creates nothing. */
 export async function status(database: Database, settings: MigrationSettings): Promise<StatusResult> {
   const folder = await folderOf(settings);
-  const state = compareState(folder, await readJournal(database.sql, settings.journal, 'whole'));
-  const rows = [...state.entries.map(toRow), ...state.repeatable.map(toRepeatableRow)];
+  const journal = await readJournal(database.sql, settings.journal, 'whole');
+  const state = compareState(folder, journal);
+  const unfinished = await listUnfinished(database.sql, journal);
+  const findUnfinished = (migration: string) => {
+    const found = unfinished.find((known) => known.migration === migration);
+    return found ? { direction: found.direction, done: found.done, begun: found.begun } : null;
+  };
+  const rows = [
+    ...state.entries.map((entry) => toRow(entry, findUnfinished(entry.file?.version ?? entry.version))),
+    ...state.repeatable.map((entry) => toRepeatableRow(entry, findUnfinished(nameOfRepeatable(entry.name)))),
+  ];
   const count = (wanted: StateEntry['state']) => rows.filter((row) => row.state === wanted).length;
   const counts = {
     applied: count('applied'),
@@ -38,7 +51,10 @@ export async function status(database: Database, settings: MigrationSettings): P
   return { rows, current: state.current, counts };
 }
 
-function toRow({ version, description, state, outOfOrder, file, row }: StateEntry): StatusRow {
+function toRow(
+  { version, description, state, outOfOrder, file, row }: StateEntry,
+  unfinished: StatusRow['unfinished'],
+): StatusRow {
   return {
     version,
     description,
@@ -49,10 +65,14 @@ function toRow({ version, description, state, outOfOrder, file, row }: StateEntr
     appliedAt: row?.appliedAt ?? null,
     durationMs: row?.durationMs ?? null,
     appliedBy: row?.appliedBy ?? null,
+    unfinished,
   };
 }
 
-function toRepeatableRow({ name, state, file, appliedAt }: SchemaState['repeatable'][number]): StatusRow {
+function toRepeatableRow(
+  { name, state, file, appliedAt }: SchemaState['repeatable'][number],
+  unfinished: StatusRow['unfinished'],
+): StatusRow {
   return {
     version: 'repeatable',
     description: name,
@@ -63,5 +83,6 @@ function toRepeatableRow({ name, state, file, appliedAt }: SchemaState['repeatab
     appliedAt: appliedAt ?? null,
     durationMs: null,
     appliedBy: null,
+    unfinished,
   };
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { reportMigrations, watchMigrations } from '../migration-report.ts';
-import { addMigrationOptions, type CommonOptions, parseCount } from '../options.ts';
+import { addMigrationOptions, type CommonOptions, collectCount, parseCount } from '../options.ts';
 import type { DatabaseContext, Runner } from '../run.ts';
 import type { Settings } from '../settings.ts';
 
@@ -9,6 +9,8 @@ interface Options extends CommonOptions {
   readonly steps?: number;
   readonly dryRun?: boolean;
   readonly singleTransaction?: boolean;
+  readonly markDone?: number[];
+  readonly redo?: number[];
   readonly outOfOrder?: boolean;
 }
 
@@ -20,6 +22,8 @@ export function migrateCommand(program: Command, runner: Runner): void {
     .option('--to <version>', 'stop after this version')
     .option('--steps <count>', 'apply this many', parseCount)
     .option('-n, --dry-run', 'print the SQL, change nothing')
+    .option('--mark-done <statement>', 'after a failure: take this statement for carried out', collectCount)
+    .option('--redo <statement>', 'after a failure: carry out this statement again', collectCount)
     .option('--single-transaction', 'all in one transaction: all are applied, or none')
     .option('--out-of-order', 'also those older than the newest applied one')
     .action(

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { confirm } from '../confirm.ts';
 import { reportMigrations, watchMigrations } from '../migration-report.ts';
-import { addMigrationOptions, type CommonOptions, parseCount } from '../options.ts';
+import { addMigrationOptions, type CommonOptions, collectCount, parseCount } from '../options.ts';
 import type { DatabaseContext, Runner } from '../run.ts';
 
 interface Options extends CommonOptions {
@@ -10,6 +10,8 @@ interface Options extends CommonOptions {
   readonly steps?: number;
   readonly dryRun?: boolean;
   readonly singleTransaction?: boolean;
+  readonly markDone?: number[];
+  readonly redo?: number[];
 }
 
 /** `eduschema rollback` */
@@ -21,6 +23,8 @@ export function rollbackCommand(program: Command, runner: Runner): void {
     .option('--all', 'undo everything')
     .option('--steps <count>', 'undo this many (default: 1)', parseCount)
     .option('-n, --dry-run', 'print the SQL, change nothing')
+    .option('--mark-done <statement>', 'after a failure: take this statement for carried out', collectCount)
+    .option('--redo <statement>', 'after a failure: carry out this statement again', collectCount)
     .option('--single-transaction', 'all in one transaction: all are undone, or none')
     .option('-y, --yes', 'do not ask')
     .action(

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { StatusResult } from '../../migrations/status.ts';
+import type { StatusResult, StatusRow } from '../../migrations/status.ts';
 import type { Column, Report } from '../../output/report.ts';
 import { addMigrationOptions, type CommonOptions } from '../options.ts';
 import type { DatabaseContext, Runner } from '../run.ts';
@@ -29,8 +29,8 @@ const columns: readonly Column[] = [
   {
     key: 'state',
     title: 'state',
-    show: (state: string, row: { outOfOrder: boolean }) =>
-      row.outOfOrder ? `${state}, out of order` : state,
+    show: (state: string, row: StatusRow) =>
+      `${row.outOfOrder ? `${state}, out of order` : state}${showUnfinished(row)}`,
     colour: colourOf,
   },
   { key: 'version', title: 'version' },
@@ -45,6 +45,13 @@ const columns: readonly Column[] = [
   },
   { key: 'appliedBy', title: 'by' },
 ];
+
+function showUnfinished({ unfinished }: StatusRow): string {
+  if (!unfinished) return '';
+  const { direction, done, begun } = unfinished;
+  const stopped = begun ? `, statement ${begun.ordinal} ${begun.error ? 'failed' : 'begun'}` : '';
+  return `, ${done.length} ${done.length === 1 ? 'statement' : 'statements'} ${direction === 'up' ? 'done' : 'undone'}${stopped}`;
+}
 
 function colourOf(state: string) {
   return state === 'applied'

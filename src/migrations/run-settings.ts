@@ -1,0 +1,65 @@
+import type { Sql } from 'postgres';
+import type { LockKey } from '../db/advisory-lock.ts';
+import type { QualifiedName } from '../db/identifiers.ts';
+import type { FailedMigration } from './failure.ts';
+import { nameOfUnit, type Prepared } from './prepare.ts';
+import type { SessionSettings } from './session-sql.ts';
+
+/** How migrations are run. */
+export interface RunSettings extends SessionSettings {
+  /** Held in the session of the migrations, even when their client was killed and the server works on. */
+  readonly guard: LockKey;
+  readonly signal: AbortSignal | undefined;
+  readonly log: (message: string) => void;
+  /** The session that holds the turn: it writes the journal of statements. */
+  readonly keeper: Sql;
+  readonly journal: QualifiedName;
+  /** What the user said of statements in doubt, by ordinal. */
+  readonly said: Said;
+  /** Makes an attempt again and again until it gets its locks. */
+  readonly withLocks: (attempt: (lockTimeout: string) => Promise<void>) => Promise<void>;
+  /** Told what was found out about an earlier run that ended in the middle. */
+  readonly onResume: (message: string) => void;
+  /** Throws when another runner may have taken over. */
+  readonly confirmTurn: () => Promise<void>;
+}
+
+/** What the user said of statements in doubt: ordinals, from 1. */
+export interface Said {
+  readonly markDone: readonly number[];
+  readonly redo: readonly number[];
+}
+
+/** A migration, what records it, and what to say when it fails. */
+export interface Run {
+  readonly prepared: Prepared;
+  /** The SQL that records it; `durationMs` is SQL. */
+  readonly record: (durationMs: string) => string;
+  /**
+   * Whether its commit waits for the disk. Of many in a row only the last one needs to: the log is written in order,
+   * so that its commit makes all before it durable, and a crash in between loses a migration whole, with its record.
+   */
+  readonly durable: boolean;
+  /** The command to run again after a failure. */
+  readonly command: string;
+  /** The sentence on the state of the database after a failure in a transaction. */
+  readonly outcome: () => string;
+}
+
+/** `migration 1.4.0_search`, `rollback of 1.4.0_search`. */
+export function titleOf({ unit, direction }: Prepared): string {
+  if (direction === 'down') return `rollback of ${nameOfUnit(unit)}`;
+  return unit.type === 'repeatable' ? nameOfUnit(unit) : `migration ${nameOfUnit(unit)}`;
+}
+
+/** A migration for the error that says how it failed; `instead` replaces the sentence on the state of the database. */
+export function describe(prepared: Prepared, { command, outcome }: Run, instead?: string): FailedMigration {
+  const text = prepared.kind === 'sql' ? prepared.text : '';
+  return {
+    title: titleOf(prepared),
+    file: prepared.unit.file.file,
+    text,
+    outcome: instead === undefined ? outcome : () => instead,
+    command,
+  };
+}
