@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-const { main } = require('../dist/cli.cjs');
+const { main, endEarly } = require('../dist/cli.cjs');
 
 // Thrown outside of every command: by code that a migration left behind, or by a bug. The stack says which.
 process.on('uncaughtException', (error) => {
@@ -7,6 +7,14 @@ process.on('uncaughtException', (error) => {
   process.exit(3);
 });
 
+// When nothing is left to wait for, Node ends the process, with 0 unless it is told otherwise.
+let done = false;
+process.exitCode = 3;
+process.once('beforeExit', () => {
+  if (!done) void endEarly(process.argv.slice(2));
+});
+
 main(process.argv.slice(2)).then((exitCode) => {
+  done = true;
   process.exitCode = exitCode;
 });

@@ -11,3 +11,9 @@ export async function main(argv: readonly string[], world: World = processWorld(
   const { runProgram } = await import('./program.ts');
   return runProgram(argv, world);
 }
+
+/** Says that a command line stopped in the middle: what it waited for never came, nor an error. */
+export async function endEarly(argv: readonly string[], world: World = processWorld()): Promise<void> {
+  const program = await import('./program.ts');
+  await program.endEarly(argv, world);
+}

@@ -75,6 +75,16 @@ export async function runProgram(argv: readonly string[], world: World): Promise
   }
 }
 
+/** Says that a command line stopped in the middle: what it waited for never came, nor an error. */
+export async function endEarly(argv: readonly string[], world: World): Promise<void> {
+  const error = new EduschemaError(
+    'connection-failed',
+    'stopped before the work was done: an answer that it waited for never came',
+    { hint: 'run the command again; it goes on where it stopped, and eduschema status shows where' },
+  );
+  await showError(world, { json: argv.includes('--json') }, error);
+}
+
 function usageError({ message, code }: CommanderError, argv: readonly string[]): EduschemaError {
   const [first = '', ...suggestion] = message.replace(/^error: /, '').split('\n');
   const command = argv.find((arg) => !arg.startsWith('-'));

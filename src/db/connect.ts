@@ -136,7 +136,7 @@ async function openSessionAt(
         void sql.end({ timeout: 0 });
         throw connectionClosed();
       }
-      opened = await opening;
+      opened = closesWithoutError(await opening);
       tap = tapStatements(opened);
       return opened;
     },
@@ -169,6 +169,18 @@ async function openSessionAt(
     await sql.end({ timeout: 0 });
     throw explainConnectError(error, target, address);
   }
+}
+
+/**
+ * After an error of the socket the driver refuses what was under way, and forgets what is sent until the socket
+ * closes, which then waits for ever: https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js#L436.
+ * Told of no error, it refuses that as well.
+ */
+function closesWithoutError(socket: Duplex): Duplex {
+  const emit = socket.emit.bind(socket);
+  socket.emit = (event: string, ...args: unknown[]) =>
+    event === 'close' ? emit('close', false) : emit(event, ...args);
+  return socket;
 }
 
 async function findServerFacts(sql: Sql): Promise<ServerFacts> {

@@ -143,13 +143,11 @@ async function judgeReindex({ sql }: Session, { found }: StatementRow): Promise<
   const left = (await listReindexLeftovers(sql)).filter(({ oid }) => !found.includes(oid));
   const running = left.find(({ builder }) => builder !== null);
   if (running?.builder) return { kind: 'running', pid: running.builder };
-  // PostgreSQL lets nobody drop those of TOAST tables; they are mentioned when the migration is done.
-  const own = left.filter(({ name }) => !name.startsWith('pg_toast.'));
   return redo(
-    own.length === 0
+    left.length === 0
       ? 'it can be carried out again'
-      : `${own.map(({ name }) => name).join(', ')} was left behind: it is dropped, and the statement carried out again`,
-    own.map(({ name }) => `DROP INDEX CONCURRENTLY ${name}`),
+      : `${left.map(({ name }) => name).join(', ')} was left behind: it is dropped, and the statement carried out again`,
+    left.map(({ name }) => `DROP INDEX CONCURRENTLY ${name}`),
   );
 }
 

@@ -11,6 +11,7 @@ import { nameOfUnit, type PreparedSql } from './prepare.ts';
 import { findProgress, type Progress, settlePiece } from './resume.ts';
 import { describe, type Run, type RunSettings } from './run-settings.ts';
 import { runStatements } from './run-statements.ts';
+import { lockStatement } from './session-sql.ts';
 import { hashOf, migrationOf, openStatementLog, type StatementLog } from './statement-journal.ts';
 
 interface Work {
@@ -191,6 +192,8 @@ async function runAlone(work: Work, piece: Piece): Promise<void> {
     await recordFailure(work, piece, error);
     throw error;
   }
+  // DISCARD ALL gives up what keeps other runners out.
+  if (piece.kind === 'settings') await session.sql.unsafe(lockStatement(work.settings.guard));
   await log.finish(ordinalsOf(piece));
 }
 

@@ -1,3 +1,4 @@
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from 'postgres';
 import { describe, expect, it } from 'vitest';
@@ -22,7 +23,49 @@ async function endSessions(sql: Sql, which: 'PgSleep' | 'ClientRead'): Promise<v
     WHERE datname = current_database() AND application_name LIKE 'eduschema%' AND wait_event = ${which}`;
 }
 
+/** A way to the server on which the connection can be reset. */
+async function openResettable(to: URL) {
+  const sockets: Socket[] = [];
+  const server = createServer((client) => {
+    const upstream = connectTcp(Number(to.port), to.hostname);
+    sockets.push(client);
+    client.pipe(upstream).pipe(client);
+    for (const socket of [client, upstream]) socket.on('error', () => {});
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  return {
+    port: (server.address() as AddressInfo).port,
+    reset: () => sockets.map((socket) => socket.resetAndDestroy()),
+    close: () => server.close(),
+  };
+}
+
 describe('a connection that breaks', () => {
+  it(
+    'refuses what was sent in between as well, rather than let it wait for ever',
+    withProject({}, async ({ open, target }) => {
+      const { host, port: direct } = target.hosts[0] as { host: string; port: number };
+      const way = await openResettable(new URL(`postgres://${host}:${direct}`));
+      const hosts = [{ host: '127.0.0.1', port: way.port }];
+      await open(
+        async ({ sql }) => {
+          const failed: string[] = [];
+          const slow = sql`SELECT pg_sleep(20)`.catch(async () => {
+            failed.push('the first');
+            await sql`SELECT 1`.catch(() => failed.push('the second'));
+            await sql`SELECT 1`.catch(() => failed.push('the third'));
+          });
+          await sleep(100);
+          way.reset();
+          await slow;
+          expect(failed).toEqual(['the first', 'the second', 'the third']);
+        },
+        { ...target, hosts },
+      );
+      way.close();
+    }),
+  );
+
   it(
     'in the session of the migration: nothing of it stays, and a rerun goes on',
     withProject(files, async ({ migrate, sql, versions }) => {
