@@ -7,6 +7,7 @@ import { journalStatements, recordStatement } from './journal-statements.ts';
 import { forbidReadOnly, prepareJournal } from './prepare-journal.ts';
 import type { MigrationSettings } from './settings.ts';
 import { compareState, forbidEdited, requireVersion } from './state.ts';
+import { closeStatements } from './statement-journal.ts';
 import { withTurn } from './turn.ts';
 import { compareVersions } from './version.ts';
 
@@ -41,13 +42,16 @@ export async function baseline(
     const files = state.entries.flatMap(({ row, file }) =>
       !row && file && compareVersions(file.version, version) <= 0 ? [file] : [],
     );
-    const statements = files.map((file) =>
+    const statements = files.flatMap((file) => [
       recordStatement(
         journal.name,
         { ...file, kind: 'baseline' },
         { checksum: file.checksum, toolVersion, durationMs: 'NULL' },
       ),
-    );
+      ...(journal.hasStatements
+        ? [closeStatements(journal.name, { migration: file.version, direction: 'up' })]
+        : []),
+    ]);
     const current = files.length > 0 ? newest(files, state.current) : state.current;
     const recorded = files.map(({ version, description, file }) => ({ version, description, file }));
     if (options.dryRun) {

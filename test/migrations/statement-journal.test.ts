@@ -410,6 +410,20 @@ describe('the journal of statements', () => {
   );
 
   it(
+    'is closed by a baseline',
+    withProject(
+      { ...table, '2_two.sql': `${outside}INSERT INTO t VALUES (51);\nSELECT 1 / 0;` },
+      async (project) => {
+        await errorOf(project.migrate());
+        const at = { cwd: project.folder, env: { DATABASE_URL: project.url } };
+        expect(await eduschema('baseline 2', at)).toMatchObject({ exitCode: 0 });
+        expect((await eduschema('status --json', at)).json().rows[1]).toMatchObject({ unfinished: null });
+        expect(await project.versions()).toEqual(['1', '2']);
+      },
+    ),
+  );
+
+  it(
     'says what a migration leaves unfinished',
     withProject(
       {
