@@ -12,7 +12,7 @@ import {
   parseConcurrent,
 } from '../sql/concurrent.ts';
 import { leadingWords } from '../sql/tokens.ts';
-import { isRepeatable } from './pieces.ts';
+import { canCommit, isRepeatable } from './pieces.ts';
 import type { StatementRow } from './statement-journal.ts';
 
 /** What became of a statement that nobody saw ending, as far as the database shows it. */
@@ -58,8 +58,6 @@ export async function judgeStatement(
       : 'the connection was lost, or the process killed, while it ran',
   );
 }
-
-const canCommit = ([first]: readonly string[]) => first === 'call' || first === 'do';
 
 /** COMMIT is sent after the transaction's number was written down: without one it was not. */
 async function judgeTransaction({ sql }: Session, { transactionId }: StatementRow): Promise<Verdict> {

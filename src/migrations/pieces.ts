@@ -94,3 +94,8 @@ export function isRepeatable(words: readonly string[]): boolean {
     (first === 'alter' && second === 'system')
   );
 }
+
+/** Whether a statement that begins with these words can commit a part of its work before it fails. */
+export function canCommit([first]: readonly string[]): boolean {
+  return first === 'call' || first === 'do';
+}

@@ -71,9 +71,10 @@ export async function findProgress(
   for (const row of done) forbidEdited(prepared, row, said);
   if (done.length > 0) {
     forbidLostTables(prepared, pieces, isDone);
-    onResume(
-      `going on with ${nameOfUnit(unit)}: ${done.length} of ${section.statements.length} statements were carried out since ${done[0]?.startedAt}`,
-    );
+    const total = section.statements.length;
+    const next = section.statements.findIndex((_, index) => !isDone(index + 1)) + 1;
+    const where = next === 0 ? `after statement ${total}` : `at statement ${next}`;
+    onResume(`going on with ${nameOfUnit(unit)} ${where} of ${total}; begun ${done[0]?.startedAt}`);
   }
   return { rows, isDone };
 }

@@ -6,7 +6,7 @@ import type { Statement } from '../sql/split.ts';
 import { leadingWords } from '../sql/tokens.ts';
 import { type FailedMigration, statementFailed } from './failure.ts';
 import { lookBefore } from './judge.ts';
-import { divideIntoPieces, endsTransaction, type Piece } from './pieces.ts';
+import { canCommit, divideIntoPieces, endsTransaction, type Piece } from './pieces.ts';
 import { nameOfUnit, type PreparedSql } from './prepare.ts';
 import { findProgress, type Progress, settlePiece } from './resume.ts';
 import { describe, type Run, type RunSettings } from './run-settings.ts';
@@ -40,7 +40,7 @@ export async function runPieces(
   const progress = await findProgress(prepared, pieces, settings);
   await log.forget(Math.max(0, ...progress.rows.keys()) + 1);
   for (const piece of pieces) {
-    const failed = describe(prepared, run, outcomeAt(prepared, piece.from));
+    const failed = describe(prepared, run, outcomeAt(prepared, piece));
     const work: Work = { session, prepared, settings, log, failed };
     settings.signal?.throwIfAborted();
     await settings.confirmTurn();
@@ -48,8 +48,11 @@ export async function runPieces(
   }
 }
 
-function outcomeAt({ unit, section }: PreparedSql, from: number): string {
+function outcomeAt({ unit, section, text }: PreparedSql, { from, kind }: Piece): string {
   const total = section.statements.length;
+  const start = section.statements[from]?.start ?? 0;
+  if (kind === 'alone' && canCommit(leadingWords(text, start, 1)))
+    return `what statement ${from + 1} of ${total} committed before it failed stays; ${nameOfUnit(unit)} is not recorded`;
   const done =
     from === 0
       ? 'nothing of it was carried out'

@@ -102,7 +102,7 @@ describe('the journal of statements', () => {
         await project.migrate({}, watching(events));
 
         expect(messages(events)).toEqual([
-          expect.stringMatching(/^going on with 2_unique: 1 of 3 statements were carried out since 2/),
+          expect.stringMatching(/^going on with 2_unique at statement 2 of 3; begun 2/),
           'statement 2 of 2_unique: index public.t_id was left invalid: it is dropped and built again',
         ]);
         expect(
