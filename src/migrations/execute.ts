@@ -1,4 +1,5 @@
 import type { Database, Session } from '../db/connect.ts';
+import { look } from '../db/look.ts';
 import { EduschemaError } from '../errors.ts';
 import { toolVersion } from '../tool-version.ts';
 import {
@@ -14,6 +15,7 @@ import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
 import { type Run, type RunSettings, runMigration, runTogether } from './run.ts';
 import { defaultLockTimeout, type MigrationSettings } from './settings.ts';
 import { confirmTurn, forbidLostTurn, guardKey } from './turn.ts';
+import { watchWorker } from './watch-worker.ts';
 
 /** One migration that was applied or undone. */
 export interface MigrationDone {
@@ -92,7 +94,7 @@ export async function executePlan(
           const attempt = (lockTimeout: string) => runMigration(worker, run, settingsWith(lockTimeout));
           await (isTransactional(prepared)
             ? withLockRetries(database, worker, settings, attempt)
-            : attempt('0'));
+            : watchWorker(database, worker, settings, () => attempt('0')));
           finish(run);
         }
       }
@@ -212,7 +214,8 @@ function describeDone({ unit }: Prepared, durationMs: number): MigrationDone {
 function cancelOnAbort(database: Database, worker: Session, signal: AbortSignal | undefined): () => void {
   let timer: NodeJS.Timeout | undefined;
   const cancel = () => {
-    const send = () => void database.sql`SELECT pg_cancel_backend(${worker.facts.pid})`.catch(() => {});
+    const send = () =>
+      void look(database.sql, `SELECT pg_cancel_backend(${worker.facts.pid})`).catch(() => {});
     send();
     timer = setInterval(send, 250);
   };
