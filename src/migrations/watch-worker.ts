@@ -56,18 +56,20 @@ export function createWatch(database: Database, worker: Session, settings: Migra
     waitsSince ??= performance.now();
     const wait = await findLockWait(sql, pid);
     if (wait) seen.wait = wait;
-    if (wait && queueLimit > 0 && wait.queued > queueLimit && !isOver()) {
-      // Set before it happens: the attempt fails while we wait for the answer.
-      seen.letGo = true;
-      seen.letGo = await cancelWaiting(sql, pid, wait.transaction);
-      if (seen.letGo) tell({ type: 'let-go', relation: wait.relation, queued: wait.queued });
-    }
     const blockers = await listBlockers(sql, pid, settings.hideLiterals);
     if (blockers.length === 0 || isOver()) return [];
     seen.blockers = blockers;
     if (performance.now() - waitsSince >= patienceMs) tellBlocked(blockers);
-    if (idleSeconds > 0) await endIdle(blockers);
+    const ended = idleSeconds > 0 && (await endIdle(blockers));
+    if (wait && !ended && queueLimit > 0 && wait.queued > queueLimit && !isOver()) await letGo(wait);
     return blockers;
+  }
+
+  async function letGo({ transaction, relation, queued }: LockWait) {
+    // Set before it happens: the attempt fails while we wait for the answer.
+    seen.letGo = true;
+    seen.letGo = await cancelWaiting(sql, pid, transaction);
+    if (seen.letGo) tell({ type: 'let-go', relation, queued });
   }
 
   function tellBlocked(blockers: readonly Blocker[]) {
@@ -78,12 +80,15 @@ export function createWatch(database: Database, worker: Session, settings: Migra
     tell({ type: 'blocked', blockers });
   }
 
-  async function endIdle(blockers: readonly Blocker[]) {
-    for (const { blocker, denied } of await terminateIdle(sql, pid, blockers, idleSeconds)) {
+  /** Whether somebody was ended. */
+  async function endIdle(blockers: readonly Blocker[]): Promise<boolean> {
+    const outcomes = await terminateIdle(sql, pid, blockers, idleSeconds);
+    for (const { blocker, denied } of outcomes) {
       if (denied === undefined) tell({ type: 'terminated', blocker });
       else if (!deniedTold) tell({ type: 'not-terminated', blocker, reason: denied });
       deniedTold ||= denied !== undefined;
     }
+    return outcomes.some(({ denied }) => denied === undefined);
   }
 
   async function lookAtProgress(seconds: number, waitingFor: readonly Blocker[], isOver: () => boolean) {

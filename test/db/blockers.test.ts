@@ -1,45 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Sql } from 'postgres';
 import { describe, expect, it } from 'vitest';
 import { adviceOn, describeBlocker, listBlockers } from '../../src/db/blockers.ts';
 import { cancelWaiting, findLockWait, oldestHolder, readActivity } from '../../src/db/lock-wait.ts';
+import { openClient } from '../helpers/clients.ts';
 import { type TestDatabase, withDatabase } from '../helpers/database.ts';
-
-interface Client {
-  readonly sql: Sql;
-  readonly pid: number;
-  /** Begins a transaction that stays open, and runs `statement` in it without waiting for it. */
-  begin(statement: string): Promise<{ running: Promise<unknown> }>;
-}
-
-async function client({ connect }: TestDatabase, application: string): Promise<Client> {
-  const sql = connect({ max: 1, connection: { application_name: application } });
-  const [{ pid }] = await sql<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`;
-  return {
-    sql,
-    pid,
-    async begin(statement) {
-      await sql.unsafe('BEGIN');
-      const running = sql.unsafe(statement).then(
-        () => undefined,
-        (error) => error,
-      );
-      await sleep(100);
-      return { running };
-    },
-  };
-}
 
 describe('who is in the way', () => {
   it(
     'is told roots first, with the lock in conflict; whoever merely queues is no root',
     withDatabase(async (database) => {
       await database.sql`CREATE TABLE t (id int)`;
-      const reader = await client(database, 'shop');
+      const reader = await openClient(database, 'shop');
       await reader.begin('SELECT count(*) FROM t WHERE id <> 4711');
-      const queued = await client(database, 'other ddl');
+      const queued = await openClient(database, 'other ddl');
       await queued.begin('ALTER TABLE t ADD a int');
-      const us = await client(database, 'us');
+      const us = await openClient(database, 'us');
       await us.begin('ALTER TABLE t ADD b int');
 
       const blockers = await listBlockers(database.sql, us.pid);
@@ -75,12 +50,12 @@ describe('who is in the way', () => {
     withDatabase(async (database) => {
       await database.sql`CREATE TABLE t (id int)`;
       await database.sql`CREATE TABLE r AS SELECT 1 AS id`;
-      const root = await client(database, 'root');
+      const root = await openClient(database, 'root');
       await root.begin('UPDATE r SET id = 2');
-      const middle = await client(database, 'middle');
+      const middle = await openClient(database, 'middle');
       await middle.begin('SELECT FROM t');
       const stuck = middle.sql.unsafe('UPDATE r SET id = 3').catch(() => {});
-      const us = await client(database, 'us');
+      const us = await openClient(database, 'us');
       await us.begin('ALTER TABLE t ADD b int');
 
       const blockers = await listBlockers(database.sql, us.pid);
@@ -98,9 +73,9 @@ describe('who is in the way', () => {
     'is hidden in a statement with a password, whatever was asked',
     withDatabase(async (database) => {
       await database.sql`CREATE TABLE t (id int)`;
-      const other = await client(database, 'x');
+      const other = await openClient(database, 'x');
       await other.begin("LOCK t; SELECT 'password=geheim'");
-      const us = await client(database, 'us');
+      const us = await openClient(database, 'us');
       await us.begin('ALTER TABLE t ADD b int');
 
       expect((await listBlockers(database.sql, us.pid))[0]?.query).toBe('LOCK t; SELECT ?');
@@ -116,9 +91,9 @@ describe('who is in the way', () => {
       if (setting === '0') return;
       await database.sql`CREATE TABLE t (id int)`;
       const gid = `two ${database.name}`;
-      const other = await client(database, 'x');
+      const other = await openClient(database, 'x');
       await other.sql.unsafe(`BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION '${gid}'`);
-      const us = await client(database, 'us');
+      const us = await openClient(database, 'us');
       try {
         await us.begin('ALTER TABLE t ADD b int');
         const [blocker] = await listBlockers(database.sql, us.pid);
@@ -156,9 +131,9 @@ describe('who is in the way', () => {
     withDatabase(async (database) => {
       await database.sql`CREATE TABLE t (id int)`;
       const user = await database.createUser();
-      const reader = await client(database, 'shop');
+      const reader = await openClient(database, 'shop');
       await reader.begin('SELECT FROM t');
-      const us = await client(database, 'us');
+      const us = await openClient(database, 'us');
       await us.begin('ALTER TABLE t ADD b int');
 
       const blockers = await listBlockers(await database.connectAs(user.name), us.pid);
@@ -185,9 +160,9 @@ describe('a session that waits for a lock', () => {
     'is known with what queues behind it, and cancelled only while the same transaction waits',
     withDatabase(async (database) => {
       await database.sql`CREATE TABLE t (id int)`;
-      const reader = await client(database, 'shop');
+      const reader = await openClient(database, 'shop');
       await reader.begin('SELECT FROM t');
-      const us = await client(database, 'us');
+      const us = await openClient(database, 'us');
       const { running } = await us.begin('ALTER TABLE t ADD b int');
       const late = [1, 2, 3].map(() => database.connect({ max: 1 }).unsafe('SELECT FROM t'));
       for (const query of late) void query.execute();
@@ -212,9 +187,9 @@ describe('a session that waits for a lock', () => {
     withDatabase(async (database) => {
       await database.sql`CREATE TABLE t (id int)`;
       await database.sql`CREATE TABLE u (id int)`;
-      const reader = await client(database, 'shop');
+      const reader = await openClient(database, 'shop');
       await reader.begin('SELECT FROM t');
-      const us = await client(database, 'us');
+      const us = await openClient(database, 'us');
       await us.begin('LOCK u; ALTER TABLE t ADD b int');
       const late = database.connect({ max: 1 }).unsafe('SELECT FROM u').execute();
       await sleep(200);
