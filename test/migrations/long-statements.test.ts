@@ -149,6 +149,42 @@ describe('a statement that takes seconds', () => {
   );
 
   it(
+    'tells it of COPY and VACUUM too',
+    withProject(
+      {
+        ...slowly,
+        '2_copy.sql': `CREATE TABLE c (id int CHECK (slowly(id) > 0));\nCOPY c FROM stdin;\n${Array.from({ length: 3000 }, (_, i) => `${i + 1}\n`).join('')}\\.\n`,
+        '3_vacuum.sql':
+          "-- migrate:up transaction:false\nSET vacuum_cost_delay = '100ms';\nSET vacuum_cost_limit = 5;\nVACUUM (FREEZE) t;\n",
+      },
+      async (project) => {
+        const events: MigrationEvent[] = [];
+
+        await project.migrate({}, { onProgress: (event) => events.push(event) });
+
+        const told = progressOf(events);
+        expect(told).toContainEqual(
+          expect.objectContaining({
+            command: 'COPY FROM',
+            done: expect.any(Number),
+            total: null,
+            unit: 'rows',
+          }),
+        );
+        expect(told).toContainEqual(
+          expect.objectContaining({
+            command: 'VACUUM',
+            relation: 't',
+            phase: 'scanning heap',
+            total: 14,
+            unit: 'blocks',
+          }),
+        );
+      },
+    ),
+  );
+
+  it(
     'is told of also when the server counts nothing, as JSON lines on stderr with --json, and not with --quiet',
     withProject(
       {
