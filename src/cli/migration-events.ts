@@ -30,7 +30,7 @@ export function createEventDisplay({
         progress.say(describeBlockers(event.blockers));
         return progress.work(`${title}: waiting for a lock`);
       case 'retrying':
-        return progress.work(`${title}: no lock yet; trying again in ${showDuration(event.pauseMs)}`);
+        return progress.work(`${title}: no lock yet (tries: ${event.attempts}); trying again`);
       case 'let-go':
         return progress.say(
           `${event.queued} sessions queued behind us${event.relation ? ` for ${event.relation}` : ''}: letting them through, trying again later`,
@@ -83,9 +83,10 @@ function createPacer(seconds: number): { restart(): void; isDue(age: number): bo
 }
 
 function toJsonLine({ type, ...facts }: MigrationEvent): string {
-  const safe = JSON.stringify({ event: type, ...facts }, (_, value) =>
-    typeof value === 'string' ? redact(value) : value,
-  );
+  const safe = JSON.stringify({ event: type, ...facts }, (_, value) => {
+    if (typeof value === 'number') return Math.round(value * 10) / 10;
+    return typeof value === 'string' ? redact(value) : value;
+  });
   return `${safe}\n`;
 }
 

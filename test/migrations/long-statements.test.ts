@@ -152,7 +152,7 @@ describe('a statement that takes seconds', () => {
     'tells it of COPY and VACUUM too',
     withProject(
       {
-        ...slowly,
+        '1_t.sql': slowly['1_t.sql'],
         '2_copy.sql': `CREATE TABLE c (id int CHECK (slowly(id) > 0));\nCOPY c FROM stdin;\n${Array.from({ length: 3000 }, (_, i) => `${i + 1}\n`).join('')}\\.\n`,
         '3_vacuum.sql':
           "-- migrate:up transaction:false\nSET vacuum_cost_delay = '100ms';\nSET vacuum_cost_limit = 5;\nVACUUM (FREEZE) t;\n",
