@@ -37,7 +37,7 @@ export function createEventDisplay({
         );
       case 'holding-off':
         return progress.work(
-          `${title}: a transaction of ${showDuration(event.holderSeconds * 1000)} still holds ${event.relation}; waiting a little before trying again`,
+          `${title}: a transaction of ${showSeconds(event.holderSeconds)} still holds ${event.relation}; waiting a little before trying again`,
         );
       case 'terminated':
         return progress.say(redact(`ended, as it sat idle in the way: ${describeBlocker(event.blocker)}`));
@@ -118,12 +118,16 @@ export function describeProgress(event: ProgressEvent): string {
     what,
     phase,
     counted,
-    secondsLeft !== null && `${showDuration(secondsLeft * 1000)} left`,
+    secondsLeft !== null && secondsLeft >= 1 && `${showSeconds(secondsLeft)} left`,
     first && (first.pid === 0 ? `waits for ${describeBlocker(first)}` : `waits for pid ${first.pid}`),
-    `since ${showDuration(Math.round(seconds) * 1000)}`,
+    `since ${showSeconds(seconds)}`,
   ]
     .filter(Boolean)
     .join(', ');
 }
 
 const show = (count: number) => count.toLocaleString('en');
+
+/** Without fractions, which flicker. */
+const showSeconds = (seconds: number) =>
+  seconds < 60 ? `${Math.round(seconds)} s` : showDuration(Math.round(seconds) * 1000);
