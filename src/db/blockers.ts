@@ -74,6 +74,8 @@ export async function listBlockers(sql: Sql, pid: number, hidesLiterals = false)
                 WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%to prevent wraparound%'
                   THEN 'autovacuum to prevent wraparound'
                 WHEN a.backend_type = 'autovacuum worker' THEN 'autovacuum'
+                WHEN a.pid IS NOT NULL AND a.usesysid IS NULL AND held.mode = 'ShareUpdateExclusiveLock'
+                  THEN 'autovacuum'
                 WHEN a.backend_type = 'client backend' OR a.usesysid IS NOT NULL THEN 'session'
                 ELSE coalesce(a.backend_type, 'background process') END AS kind,
            NOT EXISTS (SELECT FROM edge WHERE edge.waiter = chain.pid) AS root,

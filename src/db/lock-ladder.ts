@@ -10,6 +10,8 @@ export interface LadderOptions {
   readonly isRetryable: (error: unknown) => boolean;
   /** Told before each pause. */
   readonly onRetry: (attempt: number, pauseMs: number) => void;
+  /** The next try may wait for so long at least, within `longestMs`, whatever the ladder says. */
+  readonly atLeastMs?: () => number;
   /** Waited for after a pause: `leftMs` is how long it may take for the next try to end before the deadline. */
   readonly beforeRetry?: (attempt: number, leftMs: number) => Promise<void>;
 }
@@ -40,18 +42,20 @@ export async function climbLockLadder<T>(
   options: LadderOptions,
 ): Promise<T> {
   const deadline = performance.now() + options.deadlineSeconds * 1000;
+  const timeoutOf = (tries: number) =>
+    Math.min(
+      Math.max(lockTimeoutOf(tries, options.longestMs), options.atLeastMs?.() ?? 0),
+      options.longestMs,
+    );
   for (let tries = 0; ; tries++) {
     try {
-      return await attempt(lockTimeoutOf(tries, options.longestMs));
+      return await attempt(timeoutOf(tries));
     } catch (error) {
       const pause = pauseOf(tries, Math.random());
       if (!options.isRetryable(error) || performance.now() + pause >= deadline) throw error;
       options.onRetry(tries + 1, pause);
       await sleep(pause, undefined, options.signal ? { signal: options.signal } : {});
-      await options.beforeRetry?.(
-        tries + 1,
-        deadline - performance.now() - lockTimeoutOf(tries + 1, options.longestMs),
-      );
+      await options.beforeRetry?.(tries + 1, deadline - performance.now() - timeoutOf(tries + 1));
     }
   }
 }

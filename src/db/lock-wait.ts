@@ -34,6 +34,8 @@ export interface LockWait {
   readonly transaction: string;
   /** Sessions that wait behind this one: for a lock that it holds, or is ahead of them for. */
   readonly queued: number;
+  /** The server's deadlock_timeout: whoever waits so long for an ordinary autovacuum makes it give way. */
+  readonly deadlockTimeoutMs: number;
 }
 
 /** The lock that the session `pid` waits for, if it does. */
@@ -48,7 +50,8 @@ export async function findLockWait(sql: Sql, pid: number): Promise<LockWait | un
              JOIN conflict USING (mode)
              JOIN locks q ON NOT q.granted AND q.pid <> mine.pid AND ${sameLock('q', 'mine')}
                AND q.mode = ANY (conflict.against) AND (mine.granted OR q.waitstart > mine.waitstart)
-             WHERE mine.pid = ${pid}) AS queued
+             WHERE mine.pid = ${pid}) AS queued,
+            (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::int AS "deadlockTimeoutMs"
      FROM locks own WHERE own.pid = ${pid} AND NOT own.granted LIMIT 1`,
   );
   return wait;
@@ -68,7 +71,10 @@ export async function cancelWaiting(sql: Sql, pid: number, transaction: string):
   return rows.some(({ cancelled }) => cancelled);
 }
 
-/** The age in seconds of the oldest transaction that holds a lock in the way of `wait`; 0 without one. */
+/**
+ * The age in seconds of the oldest transaction that holds a lock in the way of `wait`; 0 without one. An ordinary
+ * autovacuum does not count: it gives way to those who queue, and to nobody else.
+ */
 export async function oldestHolder(sql: Sql, { relationId, mode }: LockWait): Promise<number> {
   if (relationId === null) return 0;
   const [oldest] = await look<{ seconds: number | null }>(
@@ -82,7 +88,8 @@ export async function oldestHolder(sql: Sql, { relationId, mode }: LockWait): Pr
        AND own.virtualtransaction = h.virtualtransaction
      LEFT JOIN pg_prepared_xacts p ON p.transaction = own.transactionid
      WHERE h.locktype = 'relation' AND h.relation = ${relationId} AND h.granted
-       AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+       AND h.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND (a.backend_type IS DISTINCT FROM 'autovacuum worker' OR a.query LIKE '%to prevent wraparound%')`,
   );
   return oldest?.seconds ?? 0;
 }

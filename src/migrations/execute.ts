@@ -117,6 +117,7 @@ function runSettings(database: Database, worker: Session, settings: MigrationSet
     role: settings.role,
     schema: settings.schema,
     versionNumber: worker.facts.versionNumber,
+    triesAgain: settings.lockTimeout !== '0',
     guard: guardKey(settings),
     confirmTurn: () => confirmTurn(database, worker, settings),
     signal: settings.signal,

@@ -54,6 +54,7 @@ export async function withLockRetries(
         longestMs,
         deadlineSeconds: settings.lockDeadlineSeconds ?? defaultLockDeadlineSeconds,
         signal: settings.signal,
+        atLeastMs: () => autovacuumMs(watch),
         isRetryable: (error) => !settings.signal?.aborted && isLockProblem(error),
         onRetry: (attempts, pauseMs) => settings.onProgress?.({ type: 'retrying', attempts, pauseMs }),
         beforeRetry: (attempts, leftMs) =>
@@ -65,6 +66,13 @@ export async function withLockRetries(
       ? explain(error, watch, { ...failed, queueLimit })
       : error;
   }
+}
+
+/** How long a try must wait so that autovacuum gives way, when nobody else was in the way of the last one. */
+function autovacuumMs({ blockers, wait }: Watch): number {
+  const roots = blockers.filter(({ root }) => root);
+  const alone = roots.length > 0 && roots.every(({ kind }) => kind === 'autovacuum');
+  return alone && wait ? Math.ceil(wait.deadlockTimeoutMs * 1.1) + 100 : 0;
 }
 
 /** Did not get a lock in time; was chosen to end a deadlock. */

@@ -10,21 +10,36 @@ export interface SessionSettings {
   readonly schema: string | undefined;
   /** `server_version_num`: newer servers have more timeouts. */
   readonly versionNumber: number;
+  /** Whether a transaction that did not get its locks is tried again. */
+  readonly triesAgain?: boolean;
 }
 
 /** SQL that every migration starts with, for its transaction or for the session. */
 export function openingStatements(
-  { role, schema, lockTimeout, statementTimeout, versionNumber }: SessionSettings,
+  { role, schema, lockTimeout, statementTimeout, versionNumber, triesAgain }: SessionSettings,
   scope: 'LOCAL' | 'SESSION' = 'LOCAL',
 ): string[] {
   return [
     `SET ${scope} statement_timeout = ${quoteLiteral(statementTimeout)}`,
     `SET ${scope} lock_timeout = ${quoteLiteral(scope === 'LOCAL' ? lockTimeout : '0')}`,
     `SET ${scope} idle_in_transaction_session_timeout = 0`,
+    ...(triesAgain && scope === 'LOCAL' ? [checkDeadlockSoon(versionNumber)] : []),
     ...(versionNumber >= 170000 ? [`SET ${scope} transaction_timeout = 0`] : []),
     ...(schema ? [`SET ${scope} search_path = ${quoteIdentifier(schema)}, public`] : []),
     ...(role ? [`SET ${scope} ROLE ${quoteIdentifier(role)}`] : []),
   ];
+}
+
+/**
+ * An ordinary autovacuum gives way to whoever waits for deadlock_timeout, which is longer than our first tries; and
+ * of two in a deadlock we are the one that can try again. Setting it takes a right that few have.
+ */
+function checkDeadlockSoon(versionNumber: number): string {
+  const may =
+    versionNumber >= 150000
+      ? `WHERE has_parameter_privilege('deadlock_timeout', 'SET')`
+      : 'FROM pg_roles WHERE rolname = current_user AND rolsuper';
+  return `SELECT set_config('deadlock_timeout', '50ms', true) ${may}`;
 }
 
 /** SQL before the journal is written: nothing that the migration set may reach it. */

@@ -118,6 +118,7 @@ describe('who is in the way', () => {
             mode: 'AccessExclusiveLock',
             transaction: '',
             queued: 0,
+            deadlockTimeoutMs: 1000,
           }),
         ).toBeGreaterThan(1);
       } finally {
@@ -171,7 +172,12 @@ describe('a session that waits for a lock', () => {
       const wait = await findLockWait(database.sql, us.pid);
 
       expect(await readActivity(database.sql, us.pid)).toMatchObject({ waits: true });
-      expect(wait).toMatchObject({ relation: 't', mode: 'AccessExclusiveLock', queued: 3 });
+      expect(wait).toMatchObject({
+        relation: 't',
+        mode: 'AccessExclusiveLock',
+        queued: 3,
+        deadlockTimeoutMs: 1000,
+      });
       expect(await oldestHolder(database.sql, wait as never)).toBeGreaterThan(0.1);
       expect(await cancelWaiting(database.sql, us.pid, '9/9999')).toBe(false);
       expect(await cancelWaiting(database.sql, us.pid, wait?.transaction ?? '')).toBe(true);
