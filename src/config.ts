@@ -18,6 +18,12 @@ export interface Config {
   readonly lockTimeout?: string;
   /** Seconds to go on trying for locks. */
   readonly lockDeadline?: number;
+  /** A try for a lock lets go when more sessions than this queue behind it; 20 without it, 0 for no limit. */
+  readonly queueLimit?: number;
+  /** Ends sessions in the way that sit idle in a transaction for this long: `30s`. Nobody's without it. */
+  readonly terminateIdleBlockers?: string;
+  /** Shows statements of other sessions without the values in them. */
+  readonly hideLiterals?: boolean;
   /** How long a statement may take; `0`, for ever, without it. */
   readonly statementTimeout?: string;
   /** Seconds to wait for another runner. */
@@ -79,7 +85,7 @@ async function read(path: string): Promise<unknown> {
   }
 }
 
-const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'object'>> = {
+const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'boolean' | 'object'>> = {
   url: 'string',
   directory: 'string',
   journal: 'object',
@@ -87,6 +93,9 @@ const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'object'>>
   role: 'string',
   lockTimeout: 'string',
   lockDeadline: 'number',
+  queueLimit: 'number',
+  terminateIdleBlockers: 'string',
+  hideLiterals: 'boolean',
   statementTimeout: 'string',
   wait: 'number',
 };

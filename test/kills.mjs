@@ -184,7 +184,7 @@ async function onNewDatabase(use) {
 
 /** After a crash the server takes a moment. */
 async function retried(work) {
-  for (let left = 100; ; left--) {
+  for (let left = 900; ; left--) {
     try {
       return await work();
     } catch (error) {

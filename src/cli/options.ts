@@ -10,6 +10,9 @@ export interface CommonOptions {
   readonly role?: string;
   readonly lockTimeout?: string;
   readonly lockDeadline?: number;
+  readonly queueLimit?: number;
+  readonly terminateIdleBlockers?: string;
+  readonly hideLiterals?: boolean;
   readonly statementTimeout?: string;
   readonly wait?: number;
   readonly json?: boolean;
@@ -48,6 +51,17 @@ export function addMigrationOptions(command: Command): Command {
     .option('-d, --dir <folder>', 'folder of migrations (default: migrations)')
     .option('--journal <table>', 'table that records what is applied (default: public.schema_versions)')
     .option('--lock-deadline <seconds>', 'how long to go on trying for locks (default: 900)', parseSeconds)
+    .option(
+      '--queue-limit <count>',
+      'let go when more sessions queue behind us, and try again (default: 20; 0: never)',
+      parseLimit,
+    )
+    .option(
+      '--terminate-idle-blockers <time>',
+      'end sessions in the way that sit idle in a transaction for so long (default: nobody)',
+      parseTime,
+    )
+    .option('--hide-literals', 'show statements of other sessions without the values in them')
     .option('--wait <seconds>', 'wait for another eduschema at work (default: 60)', parseSeconds);
 }
 
@@ -62,6 +76,13 @@ export function parseCount(text: string): number {
 /** Whole numbers above 0, from an option that is given several times. */
 export function collectCount(text: string, before: number[] = []): number[] {
   return [...before, parseCount(text)];
+}
+
+function parseLimit(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isInteger(value) || value < 0)
+    throw new InvalidArgumentError('It must be a whole number, or 0 for no limit.');
+  return value;
 }
 
 function parseSeconds(text: string): number {

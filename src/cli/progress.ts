@@ -8,6 +8,8 @@ export interface Progress {
   say(text: string): void;
   /** A line that a person alone sees. */
   tell(text: string): void;
+  /** A line for a log: where nobody sees the spinner. */
+  log(text: string): void;
   /** What is being done now: a spinner. The next one replaces it. */
   work(text: string): void;
   /** Ends the spinner. */
@@ -53,6 +55,7 @@ export function createProgress({ stderr, person, quiet, colours }: ProgressOptio
   return {
     say: (text) => (quiet ? undefined : write(text)),
     tell: (text) => (person && !quiet ? write(paint.gray(text)) : undefined),
+    log: (text) => (person || quiet ? undefined : write(text)),
     work(text) {
       if (!person || quiet) return;
       wanted = text;

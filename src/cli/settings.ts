@@ -5,6 +5,7 @@ import { checkIdentifier, type QualifiedName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
 import {
   defaultLockDeadlineSeconds,
+  defaultQueueLimit,
   defaultWaitSeconds,
   type MigrationSettings,
 } from '../migrations/settings.ts';
@@ -74,6 +75,22 @@ export async function findSettings(world: World, options: CommonOptions): Promis
         choose('lock deadline', options.lockDeadline, 'EDUSCHEMA_LOCK_DEADLINE', config.lockDeadline),
         defaultLockDeadlineSeconds,
       ),
+      queueLimit: checkLimit(
+        choose('queue limit', options.queueLimit, 'EDUSCHEMA_QUEUE_LIMIT', config.queueLimit),
+      ),
+      terminateIdleBlockers: checkTime(
+        'age of idle blockers to end',
+        choose(
+          'terminate idle blockers',
+          options.terminateIdleBlockers,
+          'EDUSCHEMA_TERMINATE_IDLE_BLOCKERS',
+          config.terminateIdleBlockers,
+        ),
+      ),
+      hideLiterals: checkSwitch(
+        'hide literals',
+        choose('hide literals', options.hideLiterals, 'EDUSCHEMA_HIDE_LITERALS', config.hideLiterals),
+      ),
       waitSeconds: checkSeconds(
         'wait',
         choose('wait', options.wait, 'EDUSCHEMA_WAIT', config.wait),
@@ -96,6 +113,24 @@ function checkSeconds(what: string, seconds: number | undefined, otherwise: numb
   if (Number.isFinite(value) && value >= 0) return value;
   throw new EduschemaError('config-invalid', `the ${what} "${seconds}" is no number of seconds`, {
     hint: 'write it as a number, as in 60',
+  });
+}
+
+function checkLimit(limit: number | undefined): number {
+  const value = Number(limit ?? defaultQueueLimit);
+  if (Number.isInteger(value) && value >= 0 && String(limit) !== '') return value;
+  throw new EduschemaError('config-invalid', `the queue limit "${limit}" is no number of sessions`, {
+    hint: 'write it as a whole number, as in 20, or 0 for no limit',
+  });
+}
+
+/** A variable is a text. */
+function checkSwitch(what: string, value: boolean | string | undefined): boolean {
+  if (value === undefined || value === '') return false;
+  if (value === true || value === 'true' || value === '1') return true;
+  if (value === false || value === 'false' || value === '0') return false;
+  throw new EduschemaError('config-invalid', `${what} is "${value}", which is neither yes nor no`, {
+    hint: 'write true or false',
   });
 }
 

@@ -1,18 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Sql } from 'postgres';
-
-/** A session that another one waits for. */
-export interface Blocker {
-  readonly pid: number;
-  readonly user: string | null;
-  readonly application: string | null;
-  /** As pg_stat_activity says: `active`, `idle in transaction` ... */
-  readonly state: string | null;
-  /** Seconds since its transaction began. */
-  readonly transactionSeconds: number | null;
-  /** Its current or last statement, cut. */
-  readonly query: string | null;
-}
 
 export interface LadderOptions {
   /** The longest that one try may wait for a lock, in milliseconds. */
@@ -24,6 +10,10 @@ export interface LadderOptions {
   readonly isRetryable: (error: unknown) => boolean;
   /** Told before each pause. */
   readonly onRetry: (attempt: number, pauseMs: number) => void;
+  /** The next try may wait for so long at least, within `longestMs`, whatever the ladder says. */
+  readonly atLeastMs?: () => number;
+  /** Waited for after a pause: `leftMs` is how long it may take for the next try to end before the deadline. */
+  readonly beforeRetry?: (attempt: number, leftMs: number) => Promise<void>;
 }
 
 const firstMs = 100;
@@ -52,47 +42,20 @@ export async function climbLockLadder<T>(
   options: LadderOptions,
 ): Promise<T> {
   const deadline = performance.now() + options.deadlineSeconds * 1000;
+  const timeoutOf = (tries: number) =>
+    Math.min(
+      Math.max(lockTimeoutOf(tries, options.longestMs), options.atLeastMs?.() ?? 0),
+      options.longestMs,
+    );
   for (let tries = 0; ; tries++) {
     try {
-      return await attempt(lockTimeoutOf(tries, options.longestMs));
+      return await attempt(timeoutOf(tries));
     } catch (error) {
       const pause = pauseOf(tries, Math.random());
       if (!options.isRetryable(error) || performance.now() + pause >= deadline) throw error;
       options.onRetry(tries + 1, pause);
       await sleep(pause, undefined, options.signal ? { signal: options.signal } : {});
+      await options.beforeRetry?.(tries + 1, deadline - performance.now() - timeoutOf(tries + 1));
     }
   }
-}
-
-/** The sessions that `pid` waits for, those first that wait for nobody themselves. */
-export async function listBlockers(sql: Sql, pid: number): Promise<Blocker[]> {
-  return sql<Blocker[]>`
-    SELECT a.pid,
-           a.usename AS "user",
-           nullif(a.application_name, '') AS application,
-           a.state,
-           round(extract(epoch FROM clock_timestamp() - a.xact_start))::int AS "transactionSeconds",
-           left(regexp_replace(a.query, '\s+', ' ', 'g'), 80) AS query
-    FROM unnest(pg_blocking_pids(${pid})) AS blocking (pid)
-    JOIN pg_stat_activity a USING (pid)
-    ORDER BY cardinality(pg_blocking_pids(a.pid)), a.xact_start
-  `;
-}
-
-/** `pid 4711 (app, user shop, idle in transaction, for 93 s): UPDATE materials SET ...`. */
-export function describeBlocker({
-  pid,
-  user,
-  application,
-  state,
-  transactionSeconds,
-  query,
-}: Blocker): string {
-  const known = [
-    application,
-    user && `user ${user}`,
-    state,
-    transactionSeconds !== null && `for ${transactionSeconds} s`,
-  ].filter(Boolean);
-  return `pid ${pid}${known.length > 0 ? ` (${known.join(', ')})` : ''}${query ? `: ${query}` : ''}`;
 }

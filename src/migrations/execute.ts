@@ -1,4 +1,5 @@
 import type { Database, Session } from '../db/connect.ts';
+import { look } from '../db/look.ts';
 import { EduschemaError } from '../errors.ts';
 import { toolVersion } from '../tool-version.ts';
 import {
@@ -17,6 +18,7 @@ import { runMigration, runTogether } from './run.ts';
 import type { Run, RunSettings, Said } from './run-settings.ts';
 import type { MigrationSettings } from './settings.ts';
 import { confirmTurn, forbidLostTurn, guardKey } from './turn.ts';
+import { watchWorker } from './watch-worker.ts';
 
 /** One migration that was applied or undone. */
 export interface MigrationDone {
@@ -134,11 +136,13 @@ function runSettings(
     role: settings.role,
     schema: settings.schema,
     versionNumber: worker.facts.versionNumber,
+    triesAgain: settings.lockTimeout !== '0',
     guard: guardKey(settings),
     confirmTurn: () => confirmTurn(database, worker, settings),
     keeper: database.sql,
     journal: settings.journal,
     said,
+    watched: (work) => watchWorker(database, worker, settings, work),
     withLocks: (attempt) => withLockRetries(database, worker, settings, attempt),
     onResume: (message) => settings.onProgress?.({ type: 'resumed', message }),
     signal: settings.signal,
@@ -236,7 +240,8 @@ function describeDone({ unit }: Prepared, durationMs: number): MigrationDone {
 function cancelOnAbort(database: Database, worker: Session, signal: AbortSignal | undefined): () => void {
   let timer: NodeJS.Timeout | undefined;
   const cancel = () => {
-    const send = () => void database.sql`SELECT pg_cancel_backend(${worker.facts.pid})`.catch(() => {});
+    const send = () =>
+      void look(database.sql, `SELECT pg_cancel_backend(${worker.facts.pid})`).catch(() => {});
     send();
     timer = setInterval(send, 250);
   };

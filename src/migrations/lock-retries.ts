@@ -1,17 +1,28 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { adviceOn, describeBlocker } from '../db/blockers.ts';
 import type { Database, Session } from '../db/connect.ts';
 import { isServerError } from '../db/explain-error.ts';
-import { type Blocker, climbLockLadder, describeBlocker, listBlockers } from '../db/lock-ladder.ts';
+import { climbLockLadder } from '../db/lock-ladder.ts';
+import { oldestHolder } from '../db/lock-wait.ts';
+import { millisecondsOf } from '../db/milliseconds.ts';
 import { EduschemaError } from '../errors.ts';
-import { defaultLockDeadlineSeconds, defaultLockTimeout, type MigrationSettings } from './settings.ts';
+import {
+  defaultLockDeadlineSeconds,
+  defaultLockTimeout,
+  defaultQueueLimit,
+  type MigrationSettings,
+} from './settings.ts';
+import { createWatch, type Watch } from './watch-worker.ts';
 
-/** An attempt that is quicker waits for nobody worth naming. */
-const firstLookMs = 60;
-const nextLookMs = 250;
+/** A transaction of this age will mostly go on for longer than a try may wait. */
+const oldHolderSeconds = 1;
+const longestHoldOffMs = 5000;
 
 /**
  * Runs a migration in a transaction until it gets its locks: each attempt is the whole transaction again, with a
- * lock timeout from the ladder. Meanwhile the session that holds the turn looks who is in the way. A lock timeout
- * of 0 waits without a limit, once.
+ * lock timeout from the ladder. An attempt behind which too many sessions queue lets go early, and none begins
+ * while an old transaction still holds the lock that the last one wanted, unless that takes too long.
+ * A lock timeout of 0 waits without a limit, once.
  * Throws the error of the last attempt, with the sessions that were in the way.
  */
 export async function withLockRetries(
@@ -20,89 +31,105 @@ export async function withLockRetries(
   settings: MigrationSettings,
   attempt: (lockTimeout: string) => Promise<void>,
 ): Promise<void> {
-  const longestMs = millisecondsOf(settings.lockTimeout ?? defaultLockTimeout);
-  if (longestMs === 0) return attempt('0');
-  let blockers: readonly Blocker[] = [];
+  const longestMs = millisecondsOf(settings.lockTimeout ?? defaultLockTimeout, 'lock timeout');
+  const watch = createWatch(database, worker, settings);
+  if (longestMs === 0) return watch.during(() => attempt('0'), { patienceMs: 0, queueLimit: 0 });
+  const queueLimit = settings.queueLimit ?? defaultQueueLimit;
+  const failed = { attempts: 0, letGo: 0 };
+  const isLockProblem = (error: unknown) => hasCode(error, watch.letGo ? [...lockCodes, '57014'] : lockCodes);
   try {
     await climbLockLadder(
       async (lockTimeoutMs) => {
-        const stop = lookForBlockers(database, worker, (found) => {
-          if (!samePids(blockers, found)) settings.onProgress?.({ type: 'blocked', blockers: found });
-          blockers = found;
-        });
         try {
-          await attempt(`${lockTimeoutMs}ms`);
-        } finally {
-          stop();
+          await watch.during(() => attempt(`${lockTimeoutMs}ms`), { patienceMs: 0, queueLimit });
+        } catch (error) {
+          failed.attempts++;
+          if (watch.letGo) failed.letGo++;
+          // Our cancel may have hit the ROLLBACK.
+          if (worker.tap.transaction !== 'none') await worker.sql.unsafe('ROLLBACK').catch(() => {});
+          throw error;
         }
       },
       {
         longestMs,
         deadlineSeconds: settings.lockDeadlineSeconds ?? defaultLockDeadlineSeconds,
         signal: settings.signal,
+        atLeastMs: () => autovacuumMs(watch),
         isRetryable: (error) => !settings.signal?.aborted && isLockProblem(error),
         onRetry: (attempts, pauseMs) => settings.onProgress?.({ type: 'retrying', attempts, pauseMs }),
+        beforeRetry: (attempts, leftMs) =>
+          holdOff(database, watch, settings, Math.min(leftMs, 500 * 2 ** attempts, longestHoldOffMs)),
       },
     );
   } catch (error) {
-    throw isLockProblem(error) && error instanceof EduschemaError ? withBlockers(error, blockers) : error;
+    throw isLockProblem(error) && error instanceof EduschemaError
+      ? explain(error, watch, { ...failed, queueLimit })
+      : error;
   }
 }
 
-/** The transaction did not get a lock in time, or was chosen to end a deadlock. */
-function isLockProblem(error: unknown): boolean {
+/** How long a try must wait so that autovacuum gives way, when nobody else was in the way of the last one. */
+function autovacuumMs({ blockers, wait }: Watch): number {
+  const roots = blockers.filter(({ root }) => root);
+  const alone = roots.length > 0 && roots.every(({ kind }) => kind === 'autovacuum');
+  return alone && wait ? Math.ceil(wait.deadlockTimeoutMs * 1.1) + 100 : 0;
+}
+
+/** Did not get a lock in time; was chosen to end a deadlock. */
+const lockCodes = ['55P03', '40P01'];
+
+function hasCode(error: unknown, codes: readonly string[]): boolean {
   const cause = error instanceof EduschemaError ? error.cause : error;
-  return isServerError(cause) && (cause.code === '55P03' || cause.code === '40P01');
+  return isServerError(cause) && codes.includes(cause.code);
 }
 
-function lookForBlockers(
-  database: Database,
-  worker: Session,
-  onFound: (blockers: readonly Blocker[]) => void,
-): () => void {
-  let timer = setTimeout(look, firstLookMs);
-  let stopped = false;
-  async function look() {
-    const found = await listBlockers(database.sql, worker.facts.pid).catch(() => []);
-    if (stopped) return;
-    if (found.length > 0) onFound(found);
-    timer = setTimeout(look, nextLookMs);
+/** Waits, for `limitMs` at most, until no old transaction holds what the last attempt waited for. */
+async function holdOff(
+  { sql }: Database,
+  { wait }: Watch,
+  { signal, onProgress }: MigrationSettings,
+  limitMs: number,
+): Promise<void> {
+  const until = performance.now() + limitMs;
+  for (let told = false; wait?.relation && performance.now() < until; told = true) {
+    const holderSeconds = await oldestHolder(sql, wait).catch(() => 0);
+    if (holderSeconds < oldHolderSeconds) return;
+    if (!told) onProgress?.({ type: 'holding-off', relation: wait.relation, holderSeconds });
+    await sleep(Math.max(0, Math.min(250, until - performance.now())), undefined, signal ? { signal } : {});
   }
-  return () => {
-    stopped = true;
-    clearTimeout(timer);
-  };
 }
 
-function samePids(a: readonly Blocker[], b: readonly Blocker[]): boolean {
-  return a.length === b.length && a.every(({ pid }, index) => b[index]?.pid === pid);
+interface Failed {
+  readonly attempts: number;
+  readonly letGo: number;
+  readonly queueLimit: number;
 }
 
-function withBlockers(error: EduschemaError, blockers: readonly Blocker[]): EduschemaError {
-  const lines = blockers.map((blocker) => `  in the way: ${describeBlocker(blocker)}`);
+function explain(
+  error: EduschemaError,
+  { blockers }: Watch,
+  { attempts, letGo, queueLimit }: Failed,
+): EduschemaError {
+  const lines = [
+    ...blockers
+      .slice(0, 5)
+      .flatMap((blocker) => [
+        `  in the way: ${describeBlocker(blocker)}`,
+        ...[adviceOn(blocker)].filter(Boolean).map((advice) => `    ${advice}`),
+      ]),
+    blockers.length > 5 ? `  and ${blockers.length - 5} more` : '',
+    `  tried ${timesOf(attempts)}`,
+    letGo > 0
+      ? `  let go ${timesOf(letGo)}, as more than ${queueLimit} queued behind it (--queue-limit)`
+      : '',
+    error.excerpt,
+  ];
   return new EduschemaError(error.code, error.message, {
-    excerpt: [...lines, error.excerpt].filter(Boolean).join('\n'),
+    excerpt: lines.filter(Boolean).join('\n'),
     hint: 'end what is in the way, or try later; --lock-deadline says how long to go on trying',
     cause: error.cause,
-    details: { ...error.details, blockers },
+    details: { ...error.details, blockers, attempts, letGo },
   });
 }
 
-const units: Readonly<Record<string, number>> = {
-  us: 0.001,
-  ms: 1,
-  s: 1000,
-  min: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
-/** A time as PostgreSQL writes it (`500ms`, `2s`, a number of milliseconds) in milliseconds. */
-function millisecondsOf(time: string): number {
-  const [, number = '', unit = 'ms'] = /^([\d.]+)\s*(us|ms|s|min|h|d)?$/.exec(time) ?? [];
-  const milliseconds = Number(number) * (units[unit] ?? Number.NaN);
-  if (number !== '' && Number.isFinite(milliseconds)) return milliseconds;
-  throw new EduschemaError('config-invalid', `the lock timeout "${time}" is no time`, {
-    hint: 'as in 500ms, 2s, 0',
-  });
-}
+const timesOf = (count: number) => (count === 1 ? 'once' : `${count} times`);

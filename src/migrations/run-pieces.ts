@@ -180,7 +180,7 @@ function leftOpen({ unit }: PreparedSql): EduschemaError {
 }
 
 async function runAlone(work: Work, piece: Piece): Promise<void> {
-  const { session, prepared, failed, log } = work;
+  const { session, prepared, settings, failed, log } = work;
   const statements = statementsOf(work, piece);
   const [first] = statements;
   const { found, invalid } = await lookBefore(
@@ -190,7 +190,9 @@ async function runAlone(work: Work, piece: Piece): Promise<void> {
   if (invalid !== undefined) throw strangeInvalidIndex(prepared, invalid);
   await start(work, piece, 'alone', found);
   try {
-    for (const statement of statements) await runStatements(session, failed, [statement], [], []);
+    await settings.watched(async () => {
+      for (const statement of statements) await runStatements(session, failed, [statement], [], []);
+    });
   } catch (error) {
     await recordFailure(work, piece, error);
     throw error;

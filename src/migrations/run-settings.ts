@@ -16,6 +16,8 @@ export interface RunSettings extends SessionSettings {
   readonly journal: QualifiedName;
   /** What the user said of statements in doubt, by ordinal. */
   readonly said: Said;
+  /** Runs what may take long, in the session of the migrations, while another session looks at it. */
+  readonly watched: (work: () => Promise<void>) => Promise<void>;
   /** Makes an attempt again and again until it gets its locks. */
   readonly withLocks: (attempt: (lockTimeout: string) => Promise<void>) => Promise<void>;
   /** Told what was found out about an earlier run that ended in the middle. */

@@ -7,6 +7,7 @@ import { runPieces } from './run-pieces.ts';
 import { describe, type Run, type RunSettings, titleOf } from './run-settings.ts';
 import { runStatements } from './run-statements.ts';
 import {
+  checkDeadlockSoon,
   closingStatements,
   insideTransaction,
   lockStatement,
@@ -24,7 +25,8 @@ export async function runMigration(session: Session, run: Run, settings: RunSett
     ...openingStatements(settings),
     ...(run.durable ? [] : ['SET LOCAL synchronous_commit = off']),
   ];
-  const before = ['DISCARD ALL', lockStatement(settings.guard), ['BEGIN', ...opening].join('; ')];
+  const waiting = [lockStatement(settings.guard), ...checkDeadlockSoon(settings)].join('; ');
+  const before = ['DISCARD ALL', waiting, ['BEGIN', ...opening].join('; ')];
   const after = [
     insideTransaction,
     ...closingStatements(settings),
@@ -50,7 +52,7 @@ export async function runTogether(
   onDone: (run: Run) => void,
 ): Promise<void> {
   await session.sql.unsafe('DISCARD ALL');
-  await session.sql.unsafe(lockStatement(settings.guard));
+  await session.sql.unsafe([lockStatement(settings.guard), ...checkDeadlockSoon(settings)].join('; '));
   await session.sql.begin(async (sql) => {
     const inside: Session = { ...session, sql: sql as unknown as Session['sql'], tap: session.tap };
     for (const run of runs) {
@@ -92,7 +94,9 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
   await settings.confirmTurn();
   await (prepared.kind === 'sql'
     ? runPieces(session, prepared, run, settings)
-    : runModule(session, prepared, describe(prepared, run, 'what it committed stays'), settings));
+    : settings.watched(() =>
+        runModule(session, prepared, describe(prepared, run, 'what it committed stays'), settings),
+      ));
   settings.signal?.throwIfAborted();
   if (session.tap.transaction !== 'none') {
     await session.sql.unsafe('ROLLBACK');

@@ -10,6 +10,8 @@ export interface SessionSettings {
   readonly schema: string | undefined;
   /** `server_version_num`: newer servers have more timeouts. */
   readonly versionNumber: number;
+  /** Whether a transaction that did not get its locks is tried again. */
+  readonly triesAgain?: boolean;
 }
 
 /** SQL that every migration starts with, for its transaction or for the session. */
@@ -25,6 +27,20 @@ export function openingStatements(
     ...(schema ? [`SET ${scope} search_path = ${quoteIdentifier(schema)}, public`] : []),
     ...(role ? [`SET ${scope} ROLE ${quoteIdentifier(role)}`] : []),
   ];
+}
+
+/**
+ * An ordinary autovacuum gives way to whoever waits for deadlock_timeout, which is longer than our first tries; and
+ * of two in a deadlock we are the one that can try again. Setting it takes a right that few have. For the session, as
+ * a query within the transaction would be too early for SET TRANSACTION.
+ */
+export function checkDeadlockSoon({ versionNumber, triesAgain }: SessionSettings): string[] {
+  if (!triesAgain) return [];
+  const may =
+    versionNumber >= 150000
+      ? `WHERE has_parameter_privilege('deadlock_timeout', 'SET')`
+      : 'FROM pg_roles WHERE rolname = current_user AND rolsuper';
+  return [`SELECT set_config('deadlock_timeout', '50ms', false) ${may}`];
 }
 
 /** SQL before the journal is written: nothing that the migration set may reach it. */

@@ -41,7 +41,12 @@ describe('eduschema migrate', () => {
         env: { DATABASE_URL: url },
       });
 
-      expect([exitCode, stderr]).toEqual([0, '']);
+      expect(exitCode).toBe(0);
+      const events = stderr
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).event);
+      expect(events).toEqual(['started', 'done', 'started', 'done']);
       expect(json()).toEqual({
         ok: true,
         rows: [

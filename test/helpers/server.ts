@@ -31,6 +31,7 @@ const settings = {
   full_page_writes: 'off',
   max_connections: '200',
   max_wal_size: '4GB',
+  max_prepared_transactions: '10',
 };
 
 export interface StartedServer {

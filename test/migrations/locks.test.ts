@@ -77,7 +77,7 @@ describe('a migration that needs a lock', () => {
 
       expect(exitCode).toBe(2);
       expect(stderr).toMatch(
-        /waiting for a lock: pid \d+ \(shop, user \w+, idle in transaction, for \d+ s\): SELECT count/,
+        /waiting for a lock: pid \d+ \(shop, user \w+, idle in transaction, for \d+ s, holds ACCESS SHARE on t\): SELECT count/,
       );
       expect(stderr).toMatch(
         /migration 2_alter failed at line 1 of migrations\/2_alter\.sql \(55P03\)\n {2}in the way: pid \d+ \(shop/,
