@@ -3,8 +3,9 @@ import { recordOf } from './execute.ts';
 import type { Journal } from './journal.ts';
 import { sinceTransactionStart } from './journal-statements.ts';
 import type { MigrationPlan } from './plan.ts';
-import { isTransactional, nameOfUnit, type Prepared, type PreparedSql } from './prepare.ts';
+import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
 import { preparationStatements } from './prepare-journal.ts';
+import { bodyOf, bytesLeftOut } from './script-body.ts';
 import { closingStatements, openingStatements, type SessionSettings } from './session-sql.ts';
 import { defaultLockTimeout, type MigrationSettings } from './settings.ts';
 
@@ -16,7 +17,8 @@ export interface ScriptOptions {
 
 /**
  * The plan as SQL that psql runs with the same effect, the journal included. Migrations written in TypeScript are
- * code: they stand as a comment, and the script then ends before them with an error.
+ * code: they stand as a comment, and the script then ends before them with an error. So it does before a migration whose
+ * COPY data is too much for a script; its SQL stands there to be read.
  */
 export function renderScript(
   plan: MigrationPlan,
@@ -46,6 +48,11 @@ function renderStep(
   if (step.kind === 'module')
     return `-- ${title}\n\\warn ${nameOfUnit(step.unit)} is code, not SQL: run eduschema\n\\q`;
   const inside = isTransactional(step);
+  const leftOut = bytesLeftOut(step);
+  const missing =
+    leftOut > 0
+      ? `\\warn ${nameOfUnit(step.unit)} has ${leftOut} bytes of COPY data that are not in this script: run eduschema\n\\q\n`
+      : '';
   const session: SessionSettings = {
     lockTimeout: settings.lockTimeout ?? defaultLockTimeout,
     statementTimeout: settings.statementTimeout ?? '0',
@@ -59,21 +66,14 @@ function renderStep(
     closingStatements(session).join('; '),
     recordOf(step, settings.journal, inside ? sinceTransactionStart : 'NULL'),
   ];
-  if (together) return lines(title, [reset, opening, bodyOf(step), ...record]);
-  if (inside) return lines(title, [reset, 'BEGIN', opening, bodyOf(step), ...record, 'COMMIT']);
-  return lines(title, [reset, opening, bodyOf(step), 'BEGIN READ WRITE', ...record, 'COMMIT']);
+  if (together) return missing + lines(title, [reset, opening, bodyOf(step), ...record]);
+  if (inside) return missing + lines(title, [reset, 'BEGIN', opening, bodyOf(step), ...record, 'COMMIT']);
+  return missing + lines(title, [reset, opening, bodyOf(step), 'BEGIN READ WRITE', ...record, 'COMMIT']);
 }
 
 function lines(title: string, statements: readonly string[]): string {
   const ended = statements.map((statement) => (statement.endsWith('\\.') ? statement : `${statement};`));
   return [`-- ${title}`, ...ended].join('\n');
-}
-
-/** The section's text from its first to its last statement, comments between them included. */
-function bodyOf({ text, section: { statements } }: PreparedSql): string {
-  const [first, last] = [statements[0], statements.at(-1)];
-  if (!first || !last) return 'SELECT 1';
-  return last.data ? `${text.slice(first.start, last.data.end)}\\.` : text.slice(first.start, last.end);
 }
 
 function roleOf({ role }: Pick<MigrationSettings, 'role'>): string[] {

@@ -173,8 +173,8 @@ function lengthOfMark(bytes: Buffer, mark: number): number {
   return next === carriageReturn && (behind === undefined || behind === newline) ? 3 : 0;
 }
 
-/** The end of the last whole character before `to`; `to` itself when nothing follows it. */
-function endOfCharacters(bytes: Buffer, from: number, to: number, ended: boolean): number {
+/** The end of the last whole character before `to`, or of the one that begins there; `to` when nothing follows it. */
+export function endOfCharacters(bytes: Buffer, from: number, to: number, ended: boolean): number {
   if (ended && to === bytes.length) return to;
   let lead = to - 1;
   while (lead >= from && lead > to - 4 && ((bytes[lead] as number) & 0xc0) === 0x80) lead--;

@@ -17,6 +17,8 @@ export interface Gap {
   readonly start: number;
   readonly end: number;
   readonly path: string;
+  /** Of the file when it was read: what is sent later must be the same. */
+  readonly stamp: string;
 }
 
 /** From `at` on, a text is that of `source` from `from` on; one that `stands` for something has its place throughout. */

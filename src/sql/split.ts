@@ -16,9 +16,13 @@ export interface TextRange {
   readonly end: number;
 }
 
-/** A stretch of a file, in bytes. */
+/** A stretch of a file, in bytes: data that was left on the disk. */
 export interface FileRange extends TextRange {
+  /** The offset in the statement's text at which it would stand. */
+  readonly at: number;
   readonly path: string;
+  /** Of the file when it was read: see stampOf. */
+  readonly stamp: string;
 }
 
 /** A statement's place in a text; the range has neither its semicolon nor comments before it. */

@@ -86,7 +86,17 @@ describe('cutCopyData', () => {
   });
 
   it('takes time in proportion to the text: otherwise these would take minutes', () => {
-    for (const unit of ["'", '/* ', '$a$ ', 'COPY t FROM stdin;\n', 'COPY t FROM stdin;\n\\.\n', '\\.', ' ', "E'\\", 'begin '])
+    for (const unit of [
+      "'",
+      '/* ',
+      '$a$ ',
+      'COPY t FROM stdin;\n',
+      'COPY t FROM stdin;\n\\.\n',
+      '\\.',
+      ' ',
+      "E'\\",
+      'begin ',
+    ])
       cut(unit.repeat(200_000), [64 * 1024]);
     cut(`COPY t FROM stdin;\n${'\\.x'.repeat(300_000)}`, [64 * 1024]);
   });
@@ -105,10 +115,52 @@ const sizes = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength
 
 const piece = fc.oneof(
   fc.constantFrom(
-    ...[';', "'", '"', '$$', '$a$', '$ab', '/*', '*/', '--', '\n', '\r\n', '\\', '(', ')', ' ', "E'", "U&'", 'x'],
+    ...[
+      ';',
+      "'",
+      '"',
+      '$$',
+      '$a$',
+      '$ab',
+      '/*',
+      '*/',
+      '--',
+      '\n',
+      '\r\n',
+      '\\',
+      '(',
+      ')',
+      ' ',
+      "E'",
+      "U&'",
+      'x',
+    ],
     ...['COPY t FROM stdin;\n', 'COPY t FROM stdin;', 'copy t (a) from /* x */ stdin with csv;\r\n'],
-    ...['\\.\n', '\\.\r\n', '\\.', '\\.x\n', 'a\tb\\.\n', '\\N\n', '1;\n', '\ufeff', ':x', ":'x'", '::', '$(n)'],
-    ...['create function f() begin atomic ', 'begin ', 'atomic ', 'end', 'case ', '교', '😀', '\\i x\n', '\\if y\n'],
+    ...[
+      '\\.\n',
+      '\\.\r\n',
+      '\\.',
+      '\\.x\n',
+      'a\tb\\.\n',
+      '\\N\n',
+      '1;\n',
+      '\ufeff',
+      ':x',
+      ":'x'",
+      '::',
+      '$(n)',
+    ],
+    ...[
+      'create function f() begin atomic ',
+      'begin ',
+      'atomic ',
+      'end',
+      'case ',
+      '교',
+      '😀',
+      '\\i x\n',
+      '\\if y\n',
+    ],
     ...['\n-- migrate:down\n', '\n  -- migrate:up', 'E', 'U', '&', '$', '-', '/', '*', ':', '='],
   ),
   fc.string({ unit: 'grapheme', maxLength: 5 }),
