@@ -118,6 +118,14 @@ export function parseSections(
       "leave it out, and write strings with backslashes as E'...'",
     );
 
+  const encoded = parts.statements.find(({ start, end }) => changesEncoding(text, start, end));
+  if (encoded && notAscii.test(text))
+    throw invalid(
+      'client_encoding is changed, and the file is UTF-8',
+      encoded.start,
+      'leave it out; convert what another encoding was dumped in: pg_dump --encoding=UTF8',
+    );
+
   const downAt = second?.at ?? text.length;
   const section = (marker: Marker | undefined, from: number, to: number): Section => ({
     statements: parts.statements.filter(({ start }) => start >= from && start < to),
@@ -129,6 +137,18 @@ export function parseSections(
     down: down && down.statements.length > 0 ? down : undefined,
     requires: first?.options.requires,
   };
+}
+
+const notAscii = /[^\0-\x7f]/;
+
+/** Whether the statement says that what follows is not UTF-8. */
+function changesEncoding(text: string, start: number, end: number): boolean {
+  if ((text.charCodeAt(start) | 32) !== 115 || end - start > 100) return false;
+  const encoding =
+    /^set\s+(?:session\s+|local\s+)?(?:client_encoding\s*(?:=|\bto\b)|names)\s*'?(?<name>[\w-]+)/i.exec(
+      text.slice(start, end),
+    )?.groups?.name;
+  return encoding !== undefined && !/^(utf-?8|unicode|default)$/i.test(encoding);
 }
 
 /** Turned off, a backslash before a quote would mean something else from there on. */

@@ -3,7 +3,7 @@ import { isRaw, type Variables, variableAt, variableText } from './psql-command.
 import { splitSql } from './split.ts';
 
 /** Variables that name each other can double with each step. */
-const longestValue = 1024 * 1024;
+const longestValue = 64 * 1024;
 
 /**
  * What psql puts in the place of a variable. It reads the value of `:x` again: a variable in it is replaced as well.

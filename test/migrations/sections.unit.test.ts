@@ -81,6 +81,11 @@ describe('parseSections', () => {
     expect(() => parse(text)).toThrow(message);
   });
 
+  it('takes another client_encoding where every character is ASCII, and UTF-8 everywhere', () => {
+    expect(parse('SET client_encoding = latin1;').up).toHaveLength(1);
+    expect(parse("SET client_encoding = 'UTF8';\nSET NAMES 'utf-8';\nSELECT '교육';").up).toHaveLength(3);
+  });
+
   it('skips the \\restrict of pg_dump', () => {
     expect(parse('\\restrict abc\nSELECT 1;\n\\unrestrict abc\n').up).toEqual(['SELECT 1']);
   });
