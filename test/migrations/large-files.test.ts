@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { copyFromFile, stampOf } from '../../src/db/copy.ts';
 import { withProject } from '../helpers/project.ts';
 
 const row = (n: number) => `${n}\t교육 ${n} ${'x'.repeat(90)}\\\\.\t\\N\n`;
@@ -128,6 +129,23 @@ describe('files larger than 8 MB', () => {
       };
       await expect(migrate({}, { onProgress })).rejects.toMatchObject({ code: 'migration-edited' });
       expect(await sql`SELECT to_regclass('big') AS none`).toEqual([{ none: null }]);
+    }),
+  );
+
+  it(
+    'a file that becomes shorter while it is sent leaves no row, and the session goes on',
+    withProject({ '1_short.sql': '1\n2\n' }, async ({ open, settings, sql }) => {
+      await sql`CREATE TABLE short (n int)`;
+      const path = join(settings.directory, '1_short.sql');
+      const range = { path, start: 0, end: 100, at: 0, stamp: stampOf(statSync(path)) };
+      await open(async (session) => {
+        await expect(copyFromFile(session, 'COPY short FROM stdin', range)).rejects.toMatchObject({
+          code: 'migration-edited',
+        });
+        expect(await session.sql`SELECT count(*)::int AS rows FROM short`).toEqual([{ rows: 0 }]);
+        await copyFromFile(session, 'COPY short FROM stdin', { ...range, end: 4 });
+        expect(await session.sql`SELECT count(*)::int AS rows FROM short`).toEqual([{ rows: 2 }]);
+      });
     }),
   );
 });

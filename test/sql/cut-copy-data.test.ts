@@ -85,6 +85,18 @@ describe('cutCopyData', () => {
     );
   });
 
+  it.each([
+    'COPY t FROM stdin -- migrate:down\n;\n1\n\\.\nSELECT 1;',
+    'COPY t FROM stdin\n   -- migrate:down\n;\n1;\n2;\n',
+    'SELECT 1\n \t -- migrate:down\nCOPY t FROM stdin;\n1;\n\\.\n',
+    'SELECT $abcdefgh$; COPY t FROM stdin;\n$abcdefgh$; COPY t FROM stdin;\n1\n\\.\n',
+    'CREATE FUNCTION f() BEGIN /* ; */ ATOMIC SELECT 1; COPY t FROM stdin;\n1; END;\n\\.\nSELECT 1;',
+    "SELECT 'a''; COPY t FROM stdin;\n'; COPY t FROM stdin; -- x\n\\.x\n\\.\r\nSELECT E'\\'; COPY t FROM stdin;\n';",
+    "SELECT U&'x; COPY t FROM stdin;\n', e'\\', 1; COPY t FROM /* x; */ stdin;\n'; 1\n\\",
+  ])('agrees at every size of chunk on %j', (text) => {
+    for (let size = 1; size <= 24; size++) expect(readCut(text, [size])).toEqual(readWhole(text));
+  });
+
   it('takes time in proportion to the text: otherwise these would take minutes', () => {
     for (const unit of [
       "'",
