@@ -1,4 +1,4 @@
-import { isAscii, isUtf8 } from 'node:buffer';
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { stampOf } from '../db/copy.ts';
@@ -16,7 +16,7 @@ export interface LargeReading {
   /** Throws `file-unreadable` for what is no UTF-8. */
   readonly read: ReadBytes;
   /** What is known when all was read. */
-  facts(): { readonly checksum: string; readonly mayInclude: boolean; readonly ascii: boolean };
+  facts(): { readonly checksum: string; readonly mayInclude: boolean };
   /** What fstat says of it. */
   stamp(): string;
   close(): void;
@@ -29,7 +29,6 @@ export function openLarge(path: string, file: string): LargeReading {
   const digest = beginDigest();
   let carry: Buffer = Buffer.alloc(0);
   let mayInclude = false;
-  let ascii = true;
   return {
     read() {
       const count = readSync(descriptor, buffer, 0, chunkBytes, null);
@@ -43,12 +42,11 @@ export function openLarge(path: string, file: string): LargeReading {
       if (!isUtf8(checked.subarray(0, end))) throw notUtf8(file);
       // One byte more than a character needs: \i must not be overlooked where two pieces meet.
       mayInclude ||= chunk.includes('\\i') || chunk.at(-1) === backslash;
-      ascii &&= isAscii(chunk);
       carry = Buffer.from(checked.subarray(end));
       digest.update(chunk);
       return chunk;
     },
-    facts: () => ({ checksum: digest.finish(), mayInclude, ascii }),
+    facts: () => ({ checksum: digest.finish(), mayInclude }),
     stamp: () => stampOf(fstatSync(descriptor)),
     close: () => closeSync(descriptor),
   };

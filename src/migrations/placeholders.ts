@@ -39,7 +39,7 @@ export function placeholderText(
   placeholders: Placeholders,
 ): string | undefined {
   if (!Object.hasOwn(placeholders, name)) return undefined;
-  const quoted = quoteText(placeholders[name] as string, as);
+  const quoted = quoteText(String(placeholders[name]), as);
   const before = joins.test(text.charAt(at - 1)) ? ' ' : '';
   const after = joins.test(text.charAt(at + length)) ? ' ' : '';
   return before + quoted + after;

@@ -158,6 +158,9 @@ function isLarge(path: string): boolean {
 
 /** Reads a file; the COPY data of a large one stays on the disk. */
 function loadFile(path: string, file: string): SourceFile {
+  // Reading a pipe would never end.
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === false)
+    throw new EduschemaError('file-unreadable', `${file} is no file`, { hint: 'check its name' });
   if (isLarge(path)) return loadLarge(path, file);
   const content = readContent(path, file);
   return { file, path, text: withoutByteOrderMark(content), gaps: [], checksum: checksumOf(content) };
