@@ -178,6 +178,7 @@ describe('psql commands that are refused', () => {
       ":'q'",
     ],
     ['\\i none.sql', 'the psql command \\i: migrations/none.sql cannot be read (ENOENT) at line 2', 'name'],
+    ['\\ir .', 'the psql command \\ir: migrations is no file at line 2', 'name'],
     [
       '\\i /etc/passwd',
       'the psql command \\i /etc/passwd names a file that other machines may not have at line 2',
