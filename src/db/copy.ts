@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import type { Stats } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { promises, type Stats } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { EduschemaError } from '../errors.ts';
 import type { FileRange } from '../sql/split.ts';
 import type { Session } from './connect.ts';
@@ -69,7 +69,7 @@ export function stampOf({ size, mtimeMs }: Pick<Stats, 'size' | 'mtimeMs'>): str
 }
 
 async function openUnchanged({ path, stamp }: FileRange): Promise<FileHandle> {
-  const file = await open(path, 'r').catch((cause) => {
+  const file = await promises.open(path, 'r').catch((cause) => {
     throw changed(path, cause);
   });
   if (stampOf(await file.stat()) === stamp) return file;

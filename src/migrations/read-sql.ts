@@ -189,28 +189,22 @@ function loadLarge(path: string, file: string): SourceFile {
 /** Kept, since most files fit into it: this is as fast as Node's readFileSync, and large files are told apart for nothing. */
 const shared = Buffer.allocUnsafe(64 * 1024);
 
-/** The text of a file, undefined when it is a large one. */
+/** The text of a file, undefined when it is a large one. The decoder puts U+FFFD where a byte is not UTF-8. */
 function readSmall(path: string, file: string): string | undefined {
-  const bytes = readBytes(path, file);
-  if (!bytes) return undefined;
-  const text = bytes.toString('utf8');
-  // The decoder puts U+FFFD where a byte is not UTF-8.
-  if (text.includes('\ufffd') && !isUtf8(bytes)) throw notUtf8(file);
-  return text;
-}
-
-function readBytes(path: string, file: string): Buffer | undefined {
-  let descriptor: number | undefined;
+  let text: string | undefined;
   try {
-    descriptor = openSync(path, 'r');
-    let length = 0;
-    for (let count = -1; count !== 0 && length < shared.length; length += count)
-      count = readSync(descriptor, shared, length, shared.length - length, null);
-    if (length < shared.length) return shared.subarray(0, length);
-    return fstatSync(descriptor).size < largeFile ? readFileSync(path) : undefined;
+    const descriptor = openSync(path, 'r');
+    try {
+      const length = readSync(descriptor, shared, 0, shared.length, 0);
+      if (length < shared.length) text = shared.toString('utf8', 0, length);
+      else if (fstatSync(descriptor).size >= largeFile) return undefined;
+    } finally {
+      closeSync(descriptor);
+    }
+    text ??= readFileSync(path, 'utf8');
+    if (!text.includes('\ufffd') || isUtf8(readFileSync(path))) return text;
   } catch (cause) {
     throw unreadable(file, cause);
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
   }
+  throw notUtf8(file);
 }
