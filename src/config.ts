@@ -28,6 +28,8 @@ export interface Config {
   readonly statementTimeout?: string;
   /** Seconds to wait for another runner. */
   readonly wait?: number;
+  /** Values for `$(name)` in SQL migrations that say `placeholders:true`; names are of a-z, 0-9 and _. */
+  readonly placeholders?: Readonly<Record<string, string>>;
 }
 
 /** Types the configuration in an editor; returns it unchanged. */
@@ -98,6 +100,7 @@ const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'boolean' 
   hideLiterals: 'boolean',
   statementTimeout: 'string',
   wait: 'number',
+  placeholders: 'object',
 };
 
 function check(config: unknown, path: string): asserts config is Config {
@@ -114,5 +117,11 @@ function check(config: unknown, path: string): asserts config is Config {
     if (key !== 'schema' && key !== 'table')
       throw invalid(`"journal.${key}" is not known`, 'known are journal.schema, journal.table');
     if (typeof value !== 'string') throw invalid(`"journal.${key}" must be a string`);
+  }
+  for (const [name, value] of Object.entries((config as Config).placeholders ?? {})) {
+    if (!/^[a-z_][a-z0-9_]*$/.test(name))
+      throw invalid(`"placeholders.${name}" is no name for a placeholder`, 'names are of a-z, 0-9 and _');
+    if (typeof value !== 'string' || value.includes('\0'))
+      throw invalid(`"placeholders.${name}" must be a string without a zero byte`);
   }
 }

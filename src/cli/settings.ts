@@ -91,6 +91,7 @@ export async function findSettings(world: World, options: CommonOptions): Promis
         'hide literals',
         choose('hide literals', options.hideLiterals, 'EDUSCHEMA_HIDE_LITERALS', config.hideLiterals),
       ),
+      placeholders: findPlaceholders(env, config.placeholders),
       waitSeconds: checkSeconds(
         'wait',
         choose('wait', options.wait, 'EDUSCHEMA_WAIT', config.wait),
@@ -98,6 +99,20 @@ export async function findSettings(world: World, options: CommonOptions): Promis
       ),
     },
   };
+}
+
+const placeholderVariable = /^EDUSCHEMA_PLACEHOLDER_([A-Z_][A-Z0-9_]*)$/;
+
+/** EDUSCHEMA_PLACEHOLDER_APP_ROLE is the value of `app_role`, and beats the configuration. */
+function findPlaceholders(
+  env: World['env'],
+  configured: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const named = Object.entries(env).flatMap(([variable, value]) => {
+    const name = placeholderVariable.exec(variable)?.[1]?.toLowerCase();
+    return name === undefined || value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...configured, ...Object.fromEntries(named) };
 }
 
 /** What came from a variable or a file was not checked by commander. */

@@ -147,7 +147,12 @@ async function openSessionAt(
     connect_timeout: target.connectTimeout,
     fetch_types: options.fetchTypes ?? false,
     onnotice: options.onNotice ?? (() => {}),
-    connection: { application_name: options.applicationName ?? 'eduschema', ...target.parameters },
+    // Files are split as the SQL standard reads strings, whatever the database is set to.
+    connection: {
+      application_name: options.applicationName ?? 'eduschema',
+      ...target.parameters,
+      standard_conforming_strings: 'on',
+    },
   } as postgres.Options<Record<string, never>>);
   try {
     const facts = await findServerFacts(sql);

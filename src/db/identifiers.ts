@@ -1,4 +1,5 @@
 import { EduschemaError } from '../errors.ts';
+import { quoteText } from '../sql/quote.ts';
 
 /** A table (or another object in a schema) by its name. */
 export interface QualifiedName {
@@ -11,7 +12,7 @@ const longestIdentifier = 63;
 
 /** The identifier as SQL text, always quoted. */
 export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
+  return quoteText(name, 'identifier');
 }
 
 /** The qualified name as SQL text. */
@@ -21,8 +22,7 @@ export function quoteName({ schema, name }: QualifiedName): string {
 
 /** The value as an SQL string literal, whatever standard_conforming_strings says. */
 export function quoteLiteral(value: string): string {
-  const quoted = `'${value.replaceAll("'", "''")}'`;
-  return quoted.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted;
+  return quoteText(value, 'literal');
 }
 
 /** Throws when PostgreSQL would cut the identifier. */

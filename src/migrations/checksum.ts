@@ -12,6 +12,14 @@ export function checksumOf(text: string): string {
   return sha256(bare.includes('\r\n') ? bare.replaceAll('\r\n', '\n') : bare);
 }
 
+/**
+ * The checksum of a file that includes others: SHA-256 of its own checksum and of theirs, in the order in which they
+ * are included, one a line. Without any it is the file's own.
+ */
+export function checksumWithIncluded(own: string, included: readonly string[]): string {
+  return included.length === 0 ? own : sha256([own, ...included].join('\n'));
+}
+
 /** The text without the mark that Windows editors put first. */
 export function withoutByteOrderMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;

@@ -1,7 +1,7 @@
 import { isConnectionLost, isServerError, type ServerError } from '../db/explain-error.ts';
 import { EduschemaError } from '../errors.ts';
-import { excerptAt, findPlace, offsetOfPosition } from '../sql/excerpt.ts';
 import type { Statement } from '../sql/split.ts';
+import { type FailedAt, findFailure, writtenStatement } from './failed-at.ts';
 
 /** A statement of a migration that the server refused. */
 export interface StatementFailure {
@@ -27,13 +27,12 @@ export function statementFailed(
   { error, statement, messageStart }: StatementFailure,
 ): EduschemaError {
   const server = isServerError(error) ? error : undefined;
-  const at = failedAt(migration.text, server, statement, messageStart);
-  const place = at === undefined ? undefined : findPlace(migration.text, at);
-  const where = place ? ` at line ${place.line} of ${migration.file}` : ` in ${migration.file}`;
+  const place: FailedAt | undefined = findFailure(migration, server, statement, messageStart);
+  const where = place ? ` at line ${place.line} of ${place.file}` : ` in ${migration.file}`;
   const ended = endedTransaction(error, statement);
   const reason = ended ? 'it ended the transaction that it runs in' : messageOf(error);
   const told = [reason, ...context(server)].map((line) => `  ${line}`);
-  const shown = place ? ['', excerptAt(migration.text, place)] : [];
+  const shown = place ? ['', place.excerpt] : [];
   const outcome = outcomeAfter(migration, error, statement);
   return new EduschemaError(
     'migration-failed',
@@ -43,10 +42,10 @@ export function statementFailed(
       hint: server?.hint ?? hintFor(server?.code, migration.command),
       cause: error,
       details: {
-        file: migration.file,
+        file: place?.file ?? migration.file,
         line: place?.line,
         column: place?.column,
-        statement: statement && shorten(migration.text.slice(statement.start, statement.end)),
+        statement: statement && shorten(writtenStatement(migration.text, statement)),
         sqlstate: server?.code,
         reason: told[0]?.trim(),
         detail: server?.detail,
@@ -70,28 +69,6 @@ function outcomeAfter(migration: FailedMigration, error: unknown, statement: Sta
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** The offset that PostgreSQL named, else the first character of the statement. */
-function failedAt(
-  text: string,
-  error: ServerError | undefined,
-  statement: Statement | undefined,
-  messageStart: number | undefined,
-): number | undefined {
-  if (error?.position !== undefined && messageStart !== undefined)
-    return offsetOfPosition(text, messageStart, Number(error.position));
-  if (statement?.data) {
-    const line = /^COPY .*?, line (\d+)/.exec(error?.where ?? '')?.[1];
-    if (line !== undefined) return offsetOfLine(text, statement.data.start, Number(line));
-  }
-  return statement?.start;
-}
-
-function offsetOfLine(text: string, start: number, line: number): number {
-  let at = start;
-  for (let left = line - 1; left > 0; left--) at = text.indexOf('\n', at) + 1 || text.length;
-  return at;
 }
 
 function context(error: ServerError | undefined): string[] {

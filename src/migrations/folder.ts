@@ -1,37 +1,35 @@
-import { isUtf8 } from 'node:buffer';
-import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { readdirSync, type Stats, statSync } from 'node:fs';
 import { extname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EduschemaError } from '../errors.ts';
-import { checksumOf, withoutByteOrderMark } from './checksum.ts';
+import type { Placeholders } from './placeholders.ts';
+import { checksumOfFile, type Reading, type SqlFile } from './read-sql.ts';
 import { canonicalVersion, compareText, longestVersion, parseName } from './version.ts';
 
 /** A migration's file, read and named, not yet parsed. */
-export interface MigrationFile {
+export interface MigrationFile extends SqlFile {
   /** As the file says it: `1.4.0`. */
   readonly version: string;
   /** The version as canonicalVersion writes it. */
   readonly canonical: string;
   readonly description: string;
   readonly kind: 'sql' | 'module';
-  /** Where it is, and how it is called in messages. */
-  readonly path: string;
-  readonly file: string;
-  readonly checksum: string;
 }
 
 /** A file of `repeatable/`: applied again whenever its text changes. */
-export interface RepeatableFile {
+export interface RepeatableFile extends SqlFile {
   /** The file name without `.sql`. */
   readonly name: string;
-  readonly path: string;
-  readonly file: string;
-  readonly checksum: string;
 }
 
 /** Reads the folder of `settings`, unless that was begun already. */
-export function folderOf({ folder, directory, shownDirectory }: FolderSettings): Promise<MigrationFolder> {
-  return folder ?? readFolder(directory, shownDirectory);
+export function folderOf({
+  folder,
+  directory,
+  shownDirectory,
+  placeholders,
+}: FolderSettings): Promise<MigrationFolder> {
+  return folder ?? readFolder(directory, shownDirectory, placeholders);
 }
 
 /** Where the folder of migrations is. */
@@ -39,6 +37,8 @@ export interface FolderSettings {
   /** As a path, and as the user calls it. */
   readonly directory: string;
   readonly shownDirectory: string;
+  /** Values for files that say `placeholders:true`. */
+  readonly placeholders?: Placeholders | undefined;
   /** The folder when it is being read already: see beginReading. */
   readonly folder?: Promise<MigrationFolder> | undefined;
 }
@@ -67,7 +67,12 @@ const filesPerTurn = 50;
  * Throws for a folder that is missing or has no migration, for a name that cannot be read, two files of one
  * version, a version longer than 20 characters, a folder named like a migration, and a file that is not UTF-8.
  */
-export async function readFolder(directory: string, shown: string): Promise<MigrationFolder> {
+export async function readFolder(
+  directory: string,
+  shown: string,
+  placeholders: Placeholders = {},
+): Promise<MigrationFolder> {
+  const reading: Reading = { path: directory, shown, placeholders };
   const versioned: MigrationFile[] = [];
   let repeatable: RepeatableFile[] = [];
   // Other work, such as connecting, comes first and goes on in between.
@@ -77,14 +82,14 @@ export async function readFolder(directory: string, shown: string): Promise<Migr
     const path = `${directory}/${entry.name}`;
     const file = `${shown}/${entry.name}`;
     if (entry.kind === 'folder') {
-      if (entry.name === repeatableFolder) repeatable = readRepeatable(path, file);
+      if (entry.name === repeatableFolder) repeatable = await readRepeatable(path, file, reading);
       else if (isMigrationName(entry.name))
         throw new EduschemaError('migration-invalid', `${file} is a folder, but is named like a migration`, {
           hint: 'rename it, or move its files up',
         });
     } else if (isMigrationName(entry.name)) {
       forbidStrangeFile(entry, file);
-      versioned.push(readMigration(entry.name, path, file));
+      versioned.push(await readMigration(entry.name, path, file, reading));
     }
   }
   if (versioned.length === 0 && repeatable.length === 0) {
@@ -151,7 +156,12 @@ function isMigrationName(name: string): boolean {
   return extension === '.sql' || moduleExtensions.includes(extension);
 }
 
-function readMigration(name: string, path: string, file: string): MigrationFile {
+async function readMigration(
+  name: string,
+  path: string,
+  file: string,
+  reading: Reading,
+): Promise<MigrationFile> {
   const extension = extname(name);
   const parsed = parseName(name.slice(0, -extension.length));
   if (!parsed) {
@@ -168,48 +178,25 @@ function readMigration(name: string, path: string, file: string): MigrationFile 
   }
   const kind = extension.toLowerCase() === '.sql' ? 'sql' : 'module';
   const canonical = canonicalVersion(parsed.version);
-  return { ...parsed, canonical, kind, path, file, checksum: checksumOf(readContent(path, file)) };
+  const checksum = await checksumOfFile(path, file, kind === 'sql' ? reading : undefined);
+  return { ...parsed, canonical, kind, path, file, checksum, reading };
 }
 
-function readRepeatable(directory: string, shown: string): RepeatableFile[] {
-  return listEntries(directory, shown)
-    .filter(({ kind, name }) => kind !== 'folder' && isMigrationName(name))
-    .map((entry) => {
-      const { name } = entry;
-      const [path, file] = [`${directory}/${name}`, `${shown}/${name}`];
-      forbidStrangeFile(entry, file);
-      if (extname(name).toLowerCase() !== '.sql')
-        throw new EduschemaError('migration-invalid', `${file} is not an SQL file`, {
-          hint: 'repeatable migrations are SQL',
-        });
-      return { name: name.slice(0, -4), path, file, checksum: checksumOf(readContent(path, file)) };
-    });
-}
-
-/** Node's own decoder is the fastest way to read a small file; it puts U+FFFD where a byte is not UTF-8. */
-function readContent(path: string, file: string): string {
-  try {
-    const text = readFileSync(path, 'utf8');
-    if (!text.includes('\ufffd') || isUtf8(readFileSync(path))) return text;
-  } catch (cause) {
-    throw new EduschemaError(
-      'file-unreadable',
-      `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`,
-      { hint: 'check its permissions', cause },
-    );
+async function readRepeatable(directory: string, shown: string, reading: Reading): Promise<RepeatableFile[]> {
+  const files: RepeatableFile[] = [];
+  for (const entry of listEntries(directory, shown)) {
+    const { name, kind } = entry;
+    if (kind === 'folder' || !isMigrationName(name)) continue;
+    const [path, file] = [`${directory}/${name}`, `${shown}/${name}`];
+    forbidStrangeFile(entry, file);
+    if (extname(name).toLowerCase() !== '.sql')
+      throw new EduschemaError('migration-invalid', `${file} is not an SQL file`, {
+        hint: 'repeatable migrations are SQL',
+      });
+    const checksum = await checksumOfFile(path, file, reading);
+    files.push({ name: name.slice(0, -4), path, file, checksum, reading });
   }
-  throw new EduschemaError('file-unreadable', `${file} is not UTF-8`, { hint: 'save it as UTF-8' });
-}
-
-/** The text of a file that `readFolder` found; throws when it was changed since. */
-export function readText({ path, file, checksum }: { path: string; file: string; checksum: string }): string {
-  const text = readContent(path, file);
-  if (checksumOf(text) !== checksum) {
-    throw new EduschemaError('migration-edited', `${file} was changed while eduschema ran`, {
-      hint: 'run the command again',
-    });
-  }
-  return withoutByteOrderMark(text);
+  return files;
 }
 
 function sortByVersion(files: readonly MigrationFile[]): MigrationFile[] {

@@ -1,10 +1,9 @@
 import { EduschemaError } from '../errors.ts';
-import { findPlace } from '../sql/excerpt.ts';
 import { leadingWords } from '../sql/tokens.ts';
 import type { MigrationFile, RepeatableFile } from './folder.ts';
-import { readText } from './folder.ts';
 import { loadModule, type MigrationModule } from './module.ts';
-import { parseSections, type Section, type Sections } from './sections.ts';
+import { readSql } from './read-sql.ts';
+import type { Locate, Section } from './sections.ts';
 
 /** A migration that is read, parsed and known to be runnable in one direction. */
 export type Prepared = PreparedSql | PreparedModule;
@@ -63,14 +62,13 @@ async function readUp(file: MigrationFile): Promise<Prepared> {
   const unit: Unit = { type: 'versioned', file };
   if (file.kind === 'module')
     return { kind: 'module', unit, direction: 'up', module: await loadModule(file) };
-  const text = readText(file);
-  const sections = parseSections(text, file.file);
+  const { text, sections, locate } = readSql(file);
   if (sections.requires)
     throw new EduschemaError(
       'migration-invalid',
       `${file.file} says requires:, which is for files in repeatable/`,
     );
-  forbidTransactionControl(text, sections.up, file.file);
+  forbidTransactionControl(text, sections.up, locate);
   return { kind: 'sql', unit, direction: 'up', text, section: sections.up };
 }
 
@@ -82,15 +80,18 @@ export async function prepareDown(file: MigrationFile, recordedAs: string): Prom
     if (!module.down) throw irreversible(file.file, 'exports no down', 'export a function down from it');
     return { kind: 'module', unit, direction: 'down', module };
   }
-  const text = readText(file);
-  const { down } = parseSections(text, file.file);
+  const {
+    text,
+    sections: { down },
+    locate,
+  } = readSql(file);
   if (!down)
     throw irreversible(
       file.file,
       'has no statement below -- migrate:down',
       'write what undoes it; SELECT 1; if there is nothing to undo',
     );
-  forbidTransactionControl(text, down, file.file);
+  forbidTransactionControl(text, down, locate);
   return { kind: 'sql', unit, direction: 'down', text, section: down };
 }
 
@@ -103,11 +104,10 @@ export interface PreparedRepeatable {
 
 /** Reads a repeatable migration. */
 export function prepareRepeatable(file: RepeatableFile): PreparedRepeatable {
-  const text = readText(file);
-  const sections: Sections = parseSections(text, file.file);
+  const { text, sections, locate } = readSql(file);
   const unit: Unit = { type: 'repeatable', file };
   for (const section of [sections.up, sections.down]) {
-    if (section) forbidTransactionControl(text, section, file.file);
+    if (section) forbidTransactionControl(text, section, locate);
   }
   return {
     up: { kind: 'sql', unit, direction: 'up', text, section: sections.up },
@@ -135,11 +135,11 @@ function controlsTransaction([first, second, third]: readonly string[]): boolean
 }
 
 /** A COMMIT in a file would record half of it: the journal row belongs to the same transaction. */
-function forbidTransactionControl(text: string, section: Section, file: string): void {
+function forbidTransactionControl(text: string, section: Section, locate: Locate): void {
   if (!section.transaction) return;
   const statement = section.statements.find(({ start }) => controlsTransaction(leadingWords(text, start, 3)));
   if (!statement) return;
-  const { line } = findPlace(text, statement.start);
+  const { file, line } = locate(statement.start);
   const word = leadingWords(text, statement.start, 1)[0]?.toUpperCase();
   throw new EduschemaError(
     'migration-invalid',

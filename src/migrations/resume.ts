@@ -2,8 +2,8 @@ import type { Sql } from 'postgres';
 import type { Session } from '../db/connect.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
-import { findPlace } from '../sql/excerpt.ts';
 import { leadingWords } from '../sql/tokens.ts';
+import { findFailure } from './failed-at.ts';
 import { judgeStatement, type Verdict } from './judge.ts';
 import type { Piece } from './pieces.ts';
 import type { MigrationPlan } from './plan.ts';
@@ -99,7 +99,8 @@ function forbidEdited(prepared: PreparedSql, { ordinal, hash, statement }: State
   if (now && hashOf(prepared.text, now) === hash) return;
   if (said.redo.includes(ordinal) || said.markDone.includes(ordinal)) return;
   const file = prepared.unit.file.file;
-  const place = now ? ` at line ${findPlace(prepared.text, now.start).line} of ${file}` : ` of ${file}`;
+  const found = now && findFailure({ file, text: prepared.text }, undefined, now, undefined);
+  const place = found ? ` at line ${found.line} of ${found.file}` : ` of ${file}`;
   throw new EduschemaError(
     'statement-edited',
     `statement ${ordinal}${place} was carried out already, and ${now ? 'was edited' : 'is gone'} since`,

@@ -1,9 +1,10 @@
 import type { Session } from '../db/connect.ts';
-import { copyFromText } from '../db/copy.ts';
+import { copyFromFile, copyFromText } from '../db/copy.ts';
 import { sendPipelined } from '../db/pipeline.ts';
+import { EduschemaError } from '../errors.ts';
 import { offsetOfPosition } from '../sql/excerpt.ts';
 import { groupStatements, type StatementGroup } from '../sql/group.ts';
-import type { Statement } from '../sql/split.ts';
+import type { FileRange, Statement, TextRange } from '../sql/split.ts';
 import { type FailedMigration, statementFailed } from './failure.ts';
 
 /** A message to the server: text of ours, or statements of the migration. */
@@ -65,10 +66,13 @@ async function copy(
   message: string,
   group: StatementGroup,
 ): Promise<void> {
-  const { start, end } = group.copy as { start: number; end: number };
+  const data = group.copy as TextRange | FileRange;
   try {
-    await copyFromText(session, message, migration.text, start, end);
+    await ('path' in data
+      ? copyFromFile(session, message, data)
+      : copyFromText(session, message, migration.text, data.start, data.end));
   } catch (error) {
+    if (error instanceof EduschemaError) throw error;
     throw statementFailed(migration, { error, statement: statements[group.from], messageStart: group.start });
   }
 }

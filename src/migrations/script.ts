@@ -2,10 +2,10 @@ import { quoteIdentifier } from '../db/identifiers.ts';
 import { recordOf } from './execute.ts';
 import type { Journal } from './journal.ts';
 import { sinceTransactionStart } from './journal-statements.ts';
-import { divideIntoPieces } from './pieces.ts';
 import type { MigrationPlan } from './plan.ts';
-import { isTransactional, nameOfUnit, type Prepared, type PreparedSql } from './prepare.ts';
+import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
 import { preparationStatements } from './prepare-journal.ts';
+import { bodyOf, bytesLeftOut, restOf } from './script-body.ts';
 import { closingStatements, openingStatements, type SessionSettings } from './session-sql.ts';
 import { defaultLockTimeout, type MigrationSettings } from './settings.ts';
 import { migrationOf, type Unfinished } from './statement-journal.ts';
@@ -20,7 +20,8 @@ export interface ScriptOptions {
 
 /**
  * The plan as SQL that psql runs with the same effect, the journal included. Migrations written in TypeScript are
- * code: they stand as a comment, and the script then ends before them with an error.
+ * code: they stand as a comment, and the script then ends before them with an error. So it does before a migration whose
+ * COPY data is too much for a script; its SQL stands there to be read.
  */
 export function renderScript(
   plan: MigrationPlan,
@@ -53,6 +54,11 @@ function renderStep(
   if (step.kind === 'module')
     return `-- ${title}\n\\warn ${nameOfUnit(step.unit)} is code, not SQL: run eduschema\n\\q`;
   const inside = isTransactional(step);
+  const leftOut = bytesLeftOut(step);
+  const missing =
+    leftOut > 0
+      ? `\\warn ${nameOfUnit(step.unit)} has ${leftOut} bytes of COPY data that are not in this script: run eduschema\n\\q\n`
+      : '';
   const session: SessionSettings = {
     lockTimeout: settings.lockTimeout ?? defaultLockTimeout,
     statementTimeout: settings.statementTimeout ?? '0',
@@ -66,10 +72,10 @@ function renderStep(
     closingStatements(session).join('; '),
     recordOf(step, settings.journal, inside ? sinceTransactionStart : 'NULL'),
   ];
-  if (together) return lines(title, [reset, opening, bodyOf(step), ...record]);
-  if (inside) return lines(title, [reset, 'BEGIN', opening, bodyOf(step), ...record, 'COMMIT']);
+  if (together) return missing + lines(title, [reset, opening, bodyOf(step), ...record]);
+  if (inside) return missing + lines(title, [reset, 'BEGIN', opening, bodyOf(step), ...record, 'COMMIT']);
   const body = unfinished ? restOf(step, unfinished) : bodyOf(step);
-  return lines(title, [reset, opening, body, 'BEGIN READ WRITE', ...record, 'COMMIT']);
+  return missing + lines(title, [reset, opening, body, 'BEGIN READ WRITE', ...record, 'COMMIT']);
 }
 
 function lines(title: string, statements: readonly string[]): string {
@@ -77,38 +83,10 @@ function lines(title: string, statements: readonly string[]): string {
   return [`-- ${title}`, ...ended].join('\n');
 }
 
-/** The section's text from its first to its last statement, comments between them included. */
-function bodyOf({ text, section: { statements } }: PreparedSql): string {
-  const [first, last] = [statements[0], statements.at(-1)];
-  if (!first || !last) return 'SELECT 1';
-  return last.data ? `${text.slice(first.start, last.data.end)}\\.` : text.slice(first.start, last.end);
-}
-
 function findUnfinished(step: Prepared, unfinished: readonly Unfinished[]): Unfinished | undefined {
   return unfinished.find(
     ({ migration, direction }) => migration === migrationOf(step.unit) && direction === step.direction,
   );
-}
-
-/** What is left of a migration outside a transaction, as far as can be said without looking at what was begun. */
-function restOf({ text, section: { statements } }: PreparedSql, { done, begun }: Unfinished): string {
-  const settings = new Set(
-    divideIntoPieces(text, statements)
-      .filter(({ kind }) => kind === 'settings')
-      .map(({ from }) => from + 1),
-  );
-  const texts = statements.map((statement, index) => {
-    const ordinal = index + 1;
-    const { start, end, data } = statement;
-    if (done.includes(ordinal) && !settings.has(ordinal))
-      return `-- statement ${ordinal} was carried out already`;
-    const note =
-      begun?.ordinal === ordinal
-        ? `-- statement ${ordinal} was begun already: eduschema finds out what became of it first\n`
-        : '';
-    return `${note}${data ? `${text.slice(start, data.end)}\\.` : `${text.slice(start, end)};`}`;
-  });
-  return `${texts.join('\n')}\nSELECT 1`;
 }
 
 function roleOf({ role }: Pick<MigrationSettings, 'role'>): string[] {

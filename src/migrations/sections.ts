@@ -1,6 +1,7 @@
 import { EduschemaError } from '../errors.ts';
-import { findPlace } from '../sql/excerpt.ts';
-import { type Statement, splitSql } from '../sql/split.ts';
+import { type SqlParts, type Statement, splitSql } from '../sql/split.ts';
+import { leadingWords } from '../sql/tokens.ts';
+import { isMarker, markerPattern } from './markers.ts';
 
 /** The two halves of an SQL migration, in dbmate's format. */
 export interface Sections {
@@ -23,32 +24,35 @@ interface Marker {
   readonly at: number;
 }
 
-const markerPattern = /^--\s*migrate:(?<direction>[^\s:]+)(?<options>(?:\s.*)?)$/;
-
 /** What somebody may have meant as a marker. */
 const nearMarker = /^--\s*\+?\s*migrate\s*[:\-\s]\s*(up|down)\b/i;
 
 const copiesOut = /^copy\b(?:[^']|'[^']*')*?\bto\s+stdout\b/i;
 
-const isMarker = (commentLine: string) =>
-  commentLine.includes('migrate:') && markerPattern.test(commentLine.trimEnd());
+/** Says where an offset of the text is. */
+export type Locate = (at: number) => { readonly file: string; readonly line: number };
 
 /**
  * Finds `-- migrate:up` and `-- migrate:down` in a migration's text. A file without markers is all up. A marker is
  * a comment line of its own; within a string, a function's body or COPY data it is text.
- * Throws when a marker is doubled, misspelt or out of order, and for psql commands, naming file and line.
+ * Throws when a marker is doubled, misspelt or out of order, and for what cannot be read as it is written, naming file
+ * and line.
  */
-export function parseSections(text: string, file: string): Sections {
-  const parts = splitSql(text, isMarker);
+export function parseSections(
+  text: string,
+  locate: Locate,
+  parts: SqlParts = splitSql(text, isMarker),
+): Sections {
   const markers = parts.commentLines
     .map(({ start, end }) => parseMarker(text.slice(start, end).trimEnd(), start))
     .filter((marker) => marker !== undefined);
-  const lineOf = (at: number) => findPlace(text, at).line;
-  const invalid = (message: string, at: number, hint?: string) =>
-    new EduschemaError('migration-invalid', `${message} at line ${lineOf(at)} of ${file}`, {
+  const invalid = (message: string, at: number, hint?: string) => {
+    const { file, line } = locate(at);
+    return new EduschemaError('migration-invalid', `${message} at line ${line} of ${file}`, {
       hint,
-      details: { file, line: lineOf(at) },
+      details: { file, line },
     });
+  };
 
   const strange = markers.find(({ direction }) => direction !== 'up' && direction !== 'down');
   if (strange)
@@ -70,17 +74,6 @@ export function parseSections(text: string, file: string): Sections {
     throw invalid('a second "migrate:up"', second.at, 'a file has one -- migrate:up and one -- migrate:down');
   const early = first && parts.statements.find((statement) => statement.start < first.at);
   if (early) throw invalid('a statement before "migrate:up"', early.start, 'move it below the marker');
-  const command = parts.metaCommands.find(
-    ({ start, end }) => !/^\\(un)?restrict\b/.test(text.slice(start, end)),
-  );
-  if (command) {
-    const name = text.slice(command.start, command.end).split(/\s/)[0];
-    throw invalid(
-      `the psql command ${name}`,
-      command.start,
-      'eduschema runs SQL, not psql commands: write it as SQL',
-    );
-  }
   const misspelt = parts.commentLines.find(
     ({ start, end }) => nearMarker.test(text.slice(start, end)) && !isMarker(text.slice(start, end)),
   );
@@ -106,10 +99,32 @@ export function parseSections(text: string, file: string): Sections {
         invalid(
           `"${name}:${value}" is not known`,
           marker.at,
-          'known are transaction:false and, in repeatable/, requires:<version>',
+          'known are transaction:false, placeholders:true and, in repeatable/, requires:<version>',
         ),
       );
   }
+
+  if (second?.options.placeholders)
+    throw invalid(
+      'placeholders: behind "migrate:down"',
+      second.at,
+      'write it behind "migrate:up": it is for the whole file',
+    );
+  const unread = parts.statements.find(({ start, end }) => changesReading(text, start, end));
+  if (unread)
+    throw invalid(
+      'standard_conforming_strings is changed',
+      unread.start,
+      "leave it out, and write strings with backslashes as E'...'",
+    );
+
+  const encoded = parts.statements.find(({ start, end }) => changesEncoding(text, start, end));
+  if (encoded && notAscii.test(text))
+    throw invalid(
+      'client_encoding is changed, and the file is UTF-8',
+      encoded.start,
+      'leave it out; convert what another encoding was dumped in: pg_dump --encoding=UTF8',
+    );
 
   const downAt = second?.at ?? text.length;
   const section = (marker: Marker | undefined, from: number, to: number): Section => ({
@@ -122,6 +137,44 @@ export function parseSections(text: string, file: string): Sections {
     down: down && down.statements.length > 0 ? down : undefined,
     requires: first?.options.requires,
   };
+}
+
+const notAscii = /[^\0-\x7f]/;
+
+/** Whether the statement says that what follows is not UTF-8. */
+function changesEncoding(text: string, start: number, end: number): boolean {
+  if ((text.charCodeAt(start) | 32) !== 115 || end - start > 100) return false;
+  const encoding =
+    /^set\s+(?:session\s+|local\s+)?(?:client_encoding\s*(?:=|\bto\b)|names)\s*'?(?<name>[\w-]+)/i.exec(
+      text.slice(start, end),
+    )?.groups?.name;
+  return encoding !== undefined && !/^(utf-?8|unicode|default)$/i.test(encoding);
+}
+
+/** Turned off, a backslash before a quote would mean something else from there on. */
+function changesReading(text: string, start: number, end: number): boolean {
+  const first = text.charCodeAt(start) | 32;
+  if (first !== 115) return false;
+  const [word, second] = leadingWords(text, start, 2);
+  if (
+    word === 'set' &&
+    (second === 'standard_conforming_strings' || second === 'session' || second === 'local')
+  )
+    return /^set\s+(session\s+|local\s+)?standard_conforming_strings\s*(=|\bto\b)\s*'?(off|false|no|0)/i.test(
+      text.slice(start, end),
+    );
+  return (
+    word === 'select' &&
+    end - start < 200 &&
+    /set_config\s*\(\s*'standard_conforming_strings'\s*,\s*'(off|false|no|0)/i.test(text.slice(start, end))
+  );
+}
+
+/** Whether the marker of the up section says `placeholders:true`. */
+export function wantsPlaceholders(text: string, { commentLines }: SqlParts): boolean {
+  return commentLines.some(
+    ({ start, end }) => parseMarker(text.slice(start, end).trimEnd(), start)?.options.placeholders === 'true',
+  );
 }
 
 function parseMarker(line: string, at: number): Marker | undefined {
@@ -138,7 +191,7 @@ function parseMarker(line: string, at: number): Marker | undefined {
 }
 
 function checkOption(name: string, value: string, problem: () => Error): void {
-  if (name === 'transaction' && (value === 'true' || value === 'false')) return;
+  if ((name === 'transaction' || name === 'placeholders') && (value === 'true' || value === 'false')) return;
   if (name === 'requires' && /^\d+(\.\d+)*$/.test(value)) return;
   throw problem();
 }

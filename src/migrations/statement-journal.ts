@@ -3,6 +3,7 @@ import type { Sql } from 'postgres';
 import { type QualifiedName, quoteLiteral, quoteName } from '../db/identifiers.ts';
 import type { Statement } from '../sql/split.ts';
 import { type Journal, statementJournal } from './journal.ts';
+import { readGap } from './large-file.ts';
 import { nameOfRepeatable, type Unit } from './prepare.ts';
 
 /** A row of `schema_versions_statements`: a statement of a migration with `transaction:false`. */
@@ -74,7 +75,9 @@ const longestText = 10_000;
 /** The hash of a statement's text, of the data behind a COPY too. */
 export function hashOf(text: string, { start, end, data }: Statement): string {
   const hash = createHash('sha256').update(text.slice(start, end));
-  if (data) hash.update('\n').update(text.slice(data.start, data.end));
+  if (!data) return hash.digest('hex');
+  hash.update('\n');
+  for (const piece of 'path' in data ? readGap(data) : [text.slice(data.start, data.end)]) hash.update(piece);
   return hash.digest('hex');
 }
 

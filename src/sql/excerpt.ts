@@ -38,15 +38,20 @@ const longestLine = 160;
  *       |        ^
  * ```
  * Long lines are cut around the caret. Wide characters (Hangul) count two columns, as a terminal shows them.
+ * `numberOf` says how the lines are numbered, when not from 1.
  */
-export function excerptAt(text: string, place: Place): string {
+export function excerptAt(
+  text: string,
+  place: Place,
+  numberOf: (line: number) => number = (line) => line,
+): string {
   const lines = text.split('\n', place.line).map((line) => line.replace(/\r$/, ''));
   const first = Math.max(1, place.line - 2);
-  const width = String(place.line).length + 2;
+  const width = String(numberOf(place.line)).length + 2;
   const window = windowAround(lines[place.line - 1] ?? '', place.column - 1);
   const numbered = lines.slice(first - 1).map((line, index) => {
     const shown = first + index === place.line ? window.shown : cut(line);
-    return `${String(first + index).padStart(width)} | ${shown}`;
+    return `${String(numberOf(first + index)).padStart(width)} | ${shown}`;
   });
   return [...numbered, `${' '.repeat(width)} | ${' '.repeat(window.caret)}^`].join('\n');
 }

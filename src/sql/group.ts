@@ -1,4 +1,4 @@
-import type { Statement } from './split.ts';
+import type { FileRange, Statement, TextRange } from './split.ts';
 
 /** Consecutive statements that can be sent as one message: `text.slice(start, end)`. */
 export interface StatementGroup {
@@ -8,7 +8,7 @@ export interface StatementGroup {
   readonly from: number;
   readonly to: number;
   /** The data of the one statement in the group, a COPY. */
-  readonly copy: { readonly start: number; readonly end: number } | undefined;
+  readonly copy: TextRange | FileRange | undefined;
 }
 
 /** A message of a hundred statements is already as fast as one of all; see bench/. */

@@ -1,3 +1,5 @@
+import type { SourceMap } from './source-map.ts';
+import { afterNextWord, newState, noteWord, type StatementState } from './statement-state.ts';
 import {
   skipBlanks,
   skipBlockComment,
@@ -8,33 +10,42 @@ import {
   skipWhitespace,
 } from './tokens.ts';
 
-/** A statement's place in a text, as offsets: `text.slice(start, end)` has neither its semicolon nor comments before it. */
-export interface Statement {
+/** A stretch of a text: `text.slice(start, end)`. */
+export interface TextRange {
   readonly start: number;
   readonly end: number;
+}
+
+/** A stretch of a file, in bytes: data that was left on the disk. */
+export interface FileRange extends TextRange {
+  /** The offset in the statement's text at which it would stand. */
+  readonly at: number;
+  readonly path: string;
+  /** Of the file when it was read: see stampOf. */
+  readonly stamp: string;
+}
+
+/** A statement's place in a text; the range has neither its semicolon nor comments before it. */
+export interface Statement extends TextRange {
   /** The data lines behind a `COPY ... FROM stdin;`, without the line `\.` that ends them. */
-  readonly data?: { readonly start: number; readonly end: number };
-}
-
-/** A comment line of its own, outside every statement's quotes: where section markers can stand. */
-export interface CommentLine {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** A psql command: from its backslash to the end of its line. */
-export interface MetaCommand {
-  readonly start: number;
-  readonly end: number;
+  readonly data?: TextRange | FileRange;
+  /** Where the text came from, when it is not a file's own. */
+  readonly origin?: SourceMap;
 }
 
 /** What a text of SQL consists of, in the order of the text. All between is white space, comments and semicolons. */
 export interface SqlParts {
   readonly statements: readonly Statement[];
-  readonly commentLines: readonly CommentLine[];
-  readonly metaCommands: readonly MetaCommand[];
+  /** Comment lines of their own, outside every statement's quotes: where section markers can stand. */
+  readonly commentLines: readonly TextRange[];
+  /** psql commands, each from its backslash to the end of its line. */
+  readonly metaCommands: readonly TextRange[];
   /** Text between the semicolon of a `COPY ... FROM stdin` and the end of its line. */
-  readonly behindCopies: readonly { readonly start: number; readonly end: number }[];
+  readonly behindCopies: readonly TextRange[];
+  /** Offsets of colons outside of quotes and comments that psql would try as the beginning of a variable. */
+  readonly colons: readonly number[];
+  /** Offsets of `$(` outside of quotes and comments. */
+  readonly placeholders: readonly number[];
 }
 
 /** Ends a statement where a comment line says so, even without a semicolon. */
@@ -47,13 +58,58 @@ export type EndsStatement = (commentLine: string) => boolean;
  * After psqlscan.l, https://github.com/postgres/postgres/blob/master/src/fe_utils/psqlscan.l
  */
 export function splitSql(text: string, endsStatement: EndsStatement = () => false): SqlParts {
-  const statements: Statement[] = [];
-  const commentLines: CommentLine[] = [];
-  const metaCommands: MetaCommand[] = [];
-  const behindCopies: MetaCommand[] = [];
-  let state = newState(-1);
-  let lastEnd = 0;
-  let at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
+  const scanner = beginScan(endsStatement);
+  scanSql(scanner, text, text.charCodeAt(0) === 0xfeff ? 1 : 0, 'whole');
+  return scanner.parts;
+}
+
+/** A scan that goes through a text in pieces. */
+export interface Scanner {
+  readonly parts: { [name in keyof SqlParts]: SqlParts[name][number][] };
+  readonly endsStatement: EndsStatement;
+  state: StatementState;
+  lastEnd: number;
+  /** Whether only blanks stand before the piece in its line. */
+  startsLine: boolean;
+  /** Whether the last piece ended where the data of a COPY begins. */
+  atData: boolean;
+}
+
+/** A scan before its first piece. */
+export function beginScan(endsStatement: EndsStatement): Scanner {
+  return {
+    parts: {
+      statements: [],
+      commentLines: [],
+      metaCommands: [],
+      behindCopies: [],
+      colons: [],
+      placeholders: [],
+    },
+    endsStatement,
+    state: newState(-1),
+    lastEnd: 0,
+    startsLine: true,
+    atData: false,
+  };
+}
+
+/**
+ * Scans on in `text` from `from` and returns how far it came. A `whole` text is scanned to its end. Of a `piece` what
+ * may go on behind it is left for the next one, which begins there; it and the `last` piece end also where the data of
+ * a COPY begins. The offsets in `parts` are those of the piece.
+ */
+export function scanSql(
+  scanner: Scanner,
+  text: string,
+  from: number,
+  extent: 'whole' | 'piece' | 'last',
+): number {
+  const { statements, commentLines, metaCommands, behindCopies, colons, placeholders } = scanner.parts;
+  // What ends before this cannot go on: the longest look ahead is two characters.
+  const limit = extent === 'piece' ? text.length - 3 : text.length;
+  let { state, lastEnd } = scanner;
+  let at = from;
 
   const finish = () => {
     if (state.start >= 0) statements.push({ start: state.start, end: lastEnd });
@@ -63,6 +119,11 @@ export function splitSql(text: string, endsStatement: EndsStatement = () => fals
     if (state.start < 0) state = newState(at);
     at = lastEnd = end;
   };
+  const stop = () => {
+    scanner.state = state;
+    scanner.lastEnd = lastEnd;
+    return at;
+  };
 
   while (at < text.length) {
     const code = text.charCodeAt(at);
@@ -70,97 +131,80 @@ export function splitSql(text: string, endsStatement: EndsStatement = () => fals
       at = skipWhitespace(text, at);
     } else if (code === dash && text.charCodeAt(at + 1) === dash) {
       const end = skipLineComment(text, at);
-      if (startsItsLine(text, at)) {
+      if (end > limit) return stop();
+      if (startsItsLine(text, at, scanner.startsLine)) {
         commentLines.push({ start: at, end });
-        if (endsStatement(text.slice(at, end))) finish();
+        if (scanner.endsStatement(text.slice(at, end))) finish();
       }
       at = end;
     } else if (code === slash && text.charCodeAt(at + 1) === star) {
-      at = skipBlockComment(text, at);
+      const end = skipBlockComment(text, at);
+      if (end > limit) return stop();
+      at = end;
     } else if (code === semicolon && state.parentheses === 0 && state.blocks === 0) {
       const copies = state.copy === 'from stdin';
+      if (copies && extent === 'piece' && text.indexOf('\n', at) < 0) return stop();
       finish();
       at++;
       if (copies) {
         const rest = skipBlanks(text, at);
-        if (rest < endOfLine(text, at)) behindCopies.push({ start: rest, end: endOfLine(text, at) });
+        const end = endOfLine(text, at);
+        if (rest < end) behindCopies.push({ start: rest, end });
+        if (extent !== 'whole') {
+          scanner.atData = true;
+          at = Math.min(end + 1, text.length);
+          return stop();
+        }
         at = takeCopyData(text, at, statements);
       }
     } else if (code === backslash) {
       const end = endOfLine(text, at);
+      if (end > limit) return stop();
       metaCommands.push({ start: at, end });
       at = end;
     } else if (isIdentifierStart(code)) {
       const end = skipIdentifier(text, at);
+      if (end > limit) return stop();
       const next = text.charCodeAt(end);
       const word = end - at <= longestWord ? text.slice(at, end).toLowerCase() : '';
       if (next === quote && (word === 'e' || word === 'b' || word === 'x' || word === 'n')) {
-        token(skipQuoted(text, end, quote, word === 'e'));
+        const close = skipQuoted(text, end, quote, word === 'e');
+        if (close > limit) return stop();
+        token(close);
       } else if (word === 'u' && next === ampersand && isQuote(text.charCodeAt(end + 1))) {
-        token(skipQuoted(text, end + 1, text.charCodeAt(end + 1), false));
+        const close = skipQuoted(text, end + 1, text.charCodeAt(end + 1), false);
+        if (close > limit) return stop();
+        token(close);
       } else {
+        if (extent === 'piece' && word === 'begin' && afterNextWord(text, end) > limit) return stop();
         token(end);
         noteWord(state, word, text, end);
       }
-    } else if (isQuote(code)) {
-      token(skipQuoted(text, at, code, false));
-    } else if (code === dollar) {
-      token(skipDollarQuote(text, at));
-    } else if (code >= zero && code <= nine) {
-      token(skipNumber(text, at));
     } else {
-      token(at + 1);
+      const end = skipOther(text, at, code);
+      if (end > limit || (extent === 'piece' && isCutTag(text, at, code, end))) return stop();
+      if (code === colon && end === at + 1 && text.charCodeAt(end) !== equals) colons.push(at);
+      else if (code === dollar && text.charCodeAt(at + 1) === openParenthesis) placeholders.push(at);
+      token(end);
       if (code === openParenthesis) state.parentheses++;
       else if (code === closeParenthesis && state.parentheses > 0) state.parentheses--;
     }
   }
-  finish();
-  return { statements, commentLines, metaCommands, behindCopies };
+  if (extent !== 'piece') finish();
+  return stop();
 }
 
-interface StatementState {
-  start: number;
-  parentheses: number;
-  /** Depth of BEGIN ATOMIC and of CASE within it. */
-  blocks: number;
-  words: number;
-  creates: 'no' | 'create' | 'routine';
-  copy: 'no' | 'copy' | 'from' | 'from stdin';
+/** Whether a dollar could begin a tag that goes on behind the piece. */
+function isCutTag(text: string, at: number, code: number, end: number): boolean {
+  return code === dollar && end === at + 1 && skipIdentifier(text, end) === text.length;
 }
 
-const newState = (start: number): StatementState => ({
-  start,
-  parentheses: 0,
-  blocks: 0,
-  words: 0,
-  creates: 'no',
-  copy: 'no',
-});
-
-/** Follows the few words that decide where a statement ends. */
-function noteWord(state: StatementState, word: string, text: string, end: number): void {
-  const place = state.words++;
-  if (state.parentheses > 0) return;
-  if (place === 0) {
-    if (word === 'create') state.creates = 'create';
-    else if (word === 'copy') state.copy = 'copy';
-  } else if (state.creates === 'create') {
-    if (word === 'function' || word === 'procedure') state.creates = 'routine';
-    else if (word !== 'or' && word !== 'replace') state.creates = 'no';
-  } else if (state.creates === 'routine') {
-    if (word === 'begin' && state.blocks === 0 && nextWord(text, end) === 'atomic') state.blocks = 1;
-    else if (word === 'case' && state.blocks > 0) state.blocks++;
-    else if (word === 'end' && state.blocks > 0) state.blocks--;
-  } else if (state.copy === 'copy') {
-    if (word === 'from') state.copy = 'from';
-  } else if (state.copy === 'from') {
-    state.copy = word === 'stdin' ? 'from stdin' : 'no';
-  }
-}
-
-function nextWord(text: string, from: number): string {
-  const at = skipBlanks(text, from);
-  return text.slice(at, skipIdentifier(text, at)).toLowerCase();
+/** The end of a token that is neither a word nor a comment. */
+function skipOther(text: string, at: number, code: number): number {
+  if (isQuote(code)) return skipQuoted(text, at, code, false);
+  if (code === dollar) return skipDollarQuote(text, at);
+  if (code >= zero && code <= nine) return skipNumber(text, at);
+  return code === colon && text.charCodeAt(at + 1) === colon ? at + 2 : at + 1;
 }
 
 /** The data starts on the line after the statement and ends before a line `\.`, or with the text. */
@@ -189,11 +233,12 @@ function addData(statements: Statement[], start: number, end: number): void {
   if (copy) statements.push({ ...copy, data: { start, end } });
 }
 
-function startsItsLine(text: string, at: number): boolean {
+/** Whether only blanks stand before `at` in its line; `whenAllBlank` when the text begins with them. */
+export function startsItsLine(text: string, at: number, whenAllBlank: boolean): boolean {
   let before = at - 1;
   while (before >= 0 && (text[before] === ' ' || text[before] === '\t' || text[before] === '\ufeff'))
     before--;
-  return before < 0 || text[before] === '\n' || text[before] === '\r';
+  return before < 0 ? whenAllBlank : text[before] === '\n' || text[before] === '\r';
 }
 
 function endOfLine(text: string, at: number): number {
@@ -217,4 +262,4 @@ const longestWord = 'procedure'.length;
 const [dash, slash, star, semicolon, backslash, quote, doubleQuote, dollar, ampersand] = [
   45, 47, 42, 59, 92, 39, 34, 36, 38,
 ];
-const [zero, nine, openParenthesis, closeParenthesis] = [48, 57, 40, 41];
+const [zero, nine, openParenthesis, closeParenthesis, colon, equals] = [48, 57, 40, 41, 58, 61];

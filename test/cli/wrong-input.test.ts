@@ -87,9 +87,21 @@ const cases: [string, Record<string, string | Buffer>, string, string | RegExp][
   ],
   [
     'a psql command',
-    { ...good, '2_bad.sql': '\\i other.sql' },
+    { ...good, '2_bad.sql': '\\connect other' },
     'migration-invalid',
-    'the psql command \\i at line 1 of migrations/2_bad.sql',
+    'the psql command \\connect at line 1 of migrations/2_bad.sql',
+  ],
+  [
+    'an included file that is not there',
+    { ...good, '2_bad.sql': 'SELECT 1;\n\\ir include/none.sql' },
+    'migration-invalid',
+    'the psql command \\ir: migrations/include/none.sql cannot be read (ENOENT) at line 2 of migrations/2_bad.sql',
+  ],
+  [
+    'a placeholder without a value',
+    { ...good, '2_bad.sql': '-- migrate:up placeholders:true\nSELECT $(none);' },
+    'migration-invalid',
+    'the placeholder none has no value at line 2 of migrations/2_bad.sql',
   ],
 ];
 

@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { parseSections } from '../../src/migrations/sections.ts';
+import { findPlace } from '../../src/sql/excerpt.ts';
 
 const parse = (text: string) => {
-  const { up, down, requires } = parseSections(text, 'f.sql');
+  const { up, down, requires } = parseSections(text, (at) => ({
+    file: 'f.sql',
+    line: findPlace(text, at).line,
+  }));
   const texts = (section: typeof up | undefined) =>
     section?.statements.map(({ start, end }) => text.slice(start, end));
   return { up: texts(up), down: texts(down), transaction: up.transaction, requires };
@@ -57,9 +61,29 @@ describe('parseSections', () => {
     ['-- migrate:up\n-- migrate:down\n-- migrate:down\n', 'a third marker "migrate:down" at line 3 of f.sql'],
     ['-- migrate:dwon\nSELECT 1;', '"migrate:dwon" is not known at line 1 of f.sql'],
     ['-- migrate:up transaktion:false\n', '"transaktion:false" is not known at line 1 of f.sql'],
-    ['SELECT 1;\n\\i other.sql\n', 'the psql command \\i at line 2 of f.sql'],
+    [
+      '-- migrate:up\n-- migrate:down placeholders:true\n',
+      'placeholders: behind "migrate:down" at line 2 of f.sql',
+    ],
+    [
+      'SELECT 1;\nSET standard_conforming_strings = off;',
+      'standard_conforming_strings is changed at line 2 of f.sql',
+    ],
+    [
+      "SET LOCAL standard_conforming_strings TO 'off'",
+      'standard_conforming_strings is changed at line 1 of f.sql',
+    ],
+    [
+      "SELECT pg_catalog.set_config('standard_conforming_strings', 'off', false)",
+      'standard_conforming_strings is changed at line 1 of f.sql',
+    ],
   ])('refuses %j', (text, message) => {
     expect(() => parse(text)).toThrow(message);
+  });
+
+  it('takes another client_encoding where every character is ASCII, and UTF-8 everywhere', () => {
+    expect(parse('SET client_encoding = latin1;').up).toHaveLength(1);
+    expect(parse("SET client_encoding = 'UTF8';\nSET NAMES 'utf-8';\nSELECT '교육';").up).toHaveLength(3);
   });
 
   it('skips the \\restrict of pg_dump', () => {

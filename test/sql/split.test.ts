@@ -96,6 +96,17 @@ describe('splitSql', () => {
       'begin atomic',
       'end',
       'case',
+      ':',
+      '::',
+      ':x',
+      ":'x'",
+      ':=',
+      '$(',
+      '$(name)',
+      '\\set x 1\n',
+      '\\if true\n',
+      '\\endif\n',
+      '\\ir a.sql\n',
       '교',
       '😀',
     ),
@@ -129,6 +140,15 @@ describe('splitSql', () => {
     );
   });
 
+  it('finds colons and placeholders outside of quotes and comments alone', () => {
+    const text =
+      "SELECT :a, a::int, ':b', $$:c$$, \":d\", a[1:2], f(x := 1), :::e -- :f $(g)\n, $(h), '$(i)', x$(j);";
+    const { colons, placeholders } = splitSql(text);
+
+    expect(colons.map((at) => text.slice(at, at + 2))).toEqual([':a', ':2', ':e']);
+    expect(placeholders.map((at) => text.slice(at, at + 4))).toEqual(['$(h)']);
+  });
+
   it('takes time in proportion to the text: otherwise these would take minutes', () => {
     for (const unit of [
       '/* ',
@@ -142,6 +162,10 @@ describe('splitSql', () => {
       'a ',
       '$',
       'begin atomic ',
+      ':',
+      ':x ',
+      '$(',
+      '\\set x\n',
     ]) {
       splitSql(unit.repeat(500_000));
     }
