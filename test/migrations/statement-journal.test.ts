@@ -459,7 +459,7 @@ describe('the journal of statements', () => {
       release();
       await reading;
       await migrating;
-      expect(events.some(({ type }) => type === 'retrying')).toBe(true);
+      expect(events.some(({ type }) => type === 'retrying' || type === 'holding-off')).toBe(true);
     }),
   );
 });
