@@ -56,7 +56,7 @@ export async function runMigration(session: Session, run: Run, settings: RunSett
     ...openingStatements(settings),
     ...(run.durable ? [] : ['SET LOCAL synchronous_commit = off']),
   ];
-  const before = ['DISCARD ALL', lockStatement(settings.guard), ['BEGIN', ...opening].join('; ')];
+  const before = ['DISCARD ALL', lockStatement(settings.guard, settings), ['BEGIN', ...opening].join('; ')];
   const after = [
     insideTransaction,
     ...closingStatements(settings),
