@@ -29,9 +29,9 @@ function mulberry32(state) {
   };
 }
 
-// postgres.js writes into a socket that a crash has closed, in a turn of its own where nobody can catch it.
+// In a crash postgres.js writes into a socket that is closed, or drops an error of the server, where nobody can catch it.
 process.on('uncaughtException', (error) => {
-  if (!/reading 'write'/.test(error.message)) throw error;
+  if (!/reading 'write'/.test(error.message) && !/^57P0/.test(error.code)) throw error;
 });
 
 const print = (line) => process.stdout.write(`${line}\n`);
@@ -167,7 +167,7 @@ async function ask(query, of = url) {
 }
 
 function connect(to) {
-  return postgres(to, { max: 1, onnotice: () => {}, connect_timeout: 30 });
+  return postgres(to, { max: 1, fetch_types: false, onnotice: () => {}, connect_timeout: 30 });
 }
 
 async function onNewDatabase(use) {
