@@ -45,6 +45,7 @@ export type ErrorCode =
   | 'embedded-unavailable'
   | 'embedded-failed'
   | 'lock-held'
+  | 'pooler-unsuitable'
   | 'folder-missing'
   | 'file-unreadable'
   | 'file-exists'

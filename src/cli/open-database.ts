@@ -26,7 +26,13 @@ export async function openDatabase<T>(
   };
   if (target) {
     if (options.verbose) progress.say(`database = ${describeTarget(target)} (${target.origin})`);
-    return withDatabase(target, session, use);
+    return withDatabase(target, session, (database) => {
+      if (database.pooled)
+        progress.say(
+          'a connection pooler stands before the server: a lease takes the place of session locks, and no setting outlives its transaction',
+        );
+      return use(database);
+    });
   }
   const { withEmbeddedServer } = await import('../db/embedded/server.ts');
   return withEmbeddedServer(

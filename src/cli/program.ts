@@ -4,6 +4,7 @@ import { toolVersion } from '../tool-version.ts';
 import { baselineCommand } from './commands/baseline.ts';
 import { dbCommand } from './commands/db.ts';
 import { initCommand } from './commands/init.ts';
+import { lockCommand } from './commands/lock.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { newCommand } from './commands/new.ts';
 import { rollbackCommand } from './commands/rollback.ts';
@@ -23,6 +24,7 @@ const commands: Readonly<Record<string, AddCommand>> = {
   verify: verifyCommand,
   new: newCommand,
   baseline: baselineCommand,
+  lock: lockCommand,
   db: dbCommand,
 };
 

@@ -4,6 +4,7 @@ import { type FoundConfig, loadConfig } from '../config.ts';
 import { checkIdentifier, type QualifiedName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
 import {
+  defaultLeaseSeconds,
   defaultLockDeadlineSeconds,
   defaultQueueLimit,
   defaultWaitSeconds,
@@ -92,6 +93,11 @@ export async function findSettings(world: World, options: CommonOptions): Promis
         choose('hide literals', options.hideLiterals, 'EDUSCHEMA_HIDE_LITERALS', config.hideLiterals),
       ),
       placeholders: findPlaceholders(env, config.placeholders),
+      leaseSeconds: checkSeconds(
+        'lease',
+        choose('lease', undefined, 'EDUSCHEMA_LEASE', undefined),
+        defaultLeaseSeconds,
+      ),
       waitSeconds: checkSeconds(
         'wait',
         choose('wait', options.wait, 'EDUSCHEMA_WAIT', config.wait),

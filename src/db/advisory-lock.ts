@@ -17,6 +17,8 @@ export interface LockHolder {
   readonly host: string | null;
   /** ISO 8601 in UTC. */
   readonly since: string | null;
+  /** Of a runner behind a pooler, whose `pid` is that of its own process: seconds since it was last heard of. */
+  readonly beatSeconds?: number;
 }
 
 export interface LockWait {
@@ -38,17 +40,25 @@ export function lockKeyOf(what: string): LockKey {
 /**
  * Holds the lock in the session of `sql` while `use` runs. Others poll for it outside any transaction: a session
  * that waits inside the server has a snapshot, for which CREATE INDEX CONCURRENTLY of the holder would wait.
- * `alsoFree` must be free as well: a killed runner's statement can outlive its lock.
+ * `inTheWay` says who is at work all the same: a killed runner's statement can outlive its lock.
  * Throws `lock-held`, naming the holder, when it does not come free in time.
  */
 export async function withAdvisoryLock<T>(
   sql: Sql,
   key: LockKey,
-  alsoFree: LockKey,
+  inTheWay: () => Promise<LockHolder | undefined>,
   wait: LockWait,
   use: () => Promise<T>,
 ): Promise<T> {
-  await acquire(sql, key, alsoFree, wait);
+  await pollUntilFree(wait, async () => {
+    const [{ locked } = { locked: false }] = await sql<
+      [{ locked: boolean }]
+    >`SELECT pg_try_advisory_lock(${key.classId}, ${key.objectId}) AS locked`;
+    if (!locked) return (await findHolder(sql, key)) ?? 'unknown';
+    const holder = await inTheWay();
+    if (holder) await sql`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`;
+    return holder;
+  });
   try {
     return await use();
   } finally {
@@ -59,23 +69,26 @@ export async function withAdvisoryLock<T>(
 
 const pollSeconds = 0.05;
 
-async function acquire(sql: Sql, key: LockKey, alsoFree: LockKey, wait: LockWait): Promise<void> {
+/**
+ * Tries until nobody is in the way: `attempt` says who is. Throws `lock-held` when that takes too long.
+ */
+export async function pollUntilFree(
+  wait: LockWait,
+  attempt: () => Promise<LockHolder | 'unknown' | undefined>,
+): Promise<void> {
   const deadline = performance.now() + wait.waitSeconds * 1000;
   let told: number | undefined;
-  for (let attempt = 0; ; attempt++) {
-    const [{ locked } = { locked: false }] = await sql<
-      [{ locked: boolean }]
-    >`SELECT pg_try_advisory_lock(${key.classId}, ${key.objectId}) AS locked`;
-    const holder = await findHolder(sql, locked ? alsoFree : key);
-    if (locked && !holder) return;
-    if (locked) await sql`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`;
+  for (let tries = 0; ; tries++) {
+    const found = await attempt();
+    if (!found) return;
+    const holder = found === 'unknown' ? undefined : found;
     if (holder && holder.pid !== told) {
       told = holder.pid;
       wait.onWait?.(holder);
     }
     wait.signal?.throwIfAborted();
     if (performance.now() >= deadline) throw lockHeld(holder, wait.waitSeconds);
-    const pause = Math.min(pollSeconds * 1.3 ** attempt, 0.5) * (0.5 + Math.random());
+    const pause = Math.min(pollSeconds * 1.3 ** tries, 0.5) * (0.5 + Math.random());
     await sleep(pause * 1000, undefined, wait.signal ? { signal: wait.signal } : {});
   }
 }
@@ -92,7 +105,7 @@ export async function isHeldBy(sql: Sql, { classId, objectId }: LockKey, pid: nu
 }
 
 /** The session that holds the lock, other than this one. */
-async function findHolder(sql: Sql, key: LockKey): Promise<LockHolder | undefined> {
+export async function findHolder(sql: Sql, key: LockKey): Promise<LockHolder | undefined> {
   const [holder] = await sql<LockHolder[]>`
     SELECT l.pid,
            a.usename AS "user",
@@ -111,14 +124,16 @@ async function findHolder(sql: Sql, key: LockKey): Promise<LockHolder | undefine
 }
 
 /** `pid 4711 (eduschema migrate, user postgres, host 127.0.0.1, since 2026-11-22T09:30:00Z)`. */
-export function describeHolder({ pid, user, application, host, since }: LockHolder): string {
+export function describeHolder({ pid, user, application, host, since, beatSeconds }: LockHolder): string {
   const known = [
     application,
     user && `user ${user}`,
     host && `host ${host}`,
     since && `since ${since}`,
+    beatSeconds !== undefined && `through a pooler, last heard of ${beatSeconds} s ago`,
   ].filter(Boolean);
-  return known.length > 0 ? `pid ${pid} (${known.join(', ')})` : `pid ${pid}`;
+  const who = beatSeconds === undefined ? `pid ${pid}` : `process ${pid}`;
+  return known.length > 0 ? `${who} (${known.join(', ')})` : who;
 }
 
 function lockHeld(holder: LockHolder | undefined, seconds: number): EduschemaError {

@@ -2,8 +2,10 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import postgres, { type Notice, type Sql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
+import { sendCancelRequest } from './cancel-request.ts';
 import { connectionClosed, explainConnectError, explainServerError } from './explain-error.ts';
 import { quoteIdentifier } from './identifiers.ts';
+import { isPooled, sqlAs } from './pooler.ts';
 import { openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
 import type { HostAndPort, SessionAttributes, Target } from './target.ts';
@@ -16,6 +18,10 @@ export interface Session {
   readonly sql: Sql;
   readonly tap: StatementTap;
   readonly facts: ServerFacts;
+  /** A pooler stands in between: each transaction can reach another session of the server. */
+  readonly pooled: boolean;
+  /** Cancels the statement that is under way, by the protocol's own request; a pooler passes it on. */
+  cancel(): Promise<void>;
   /** False once the connection is gone; it does not come back. */
   isOpen(): boolean;
 }
@@ -29,6 +35,7 @@ export interface ServerFacts {
   readonly readOnly: boolean;
   readonly database: string;
   readonly user: string;
+  /** Behind a pooler, of the session that happened to answer. */
   readonly pid: number;
 }
 
@@ -47,6 +54,8 @@ export interface SessionOptions {
   /** The role that the session takes on after logging in. */
   readonly role?: string | undefined;
   readonly onNotice?: (notice: Notice) => void;
+  /** No pooler stands in between, as an earlier session showed: prepared statements and pipelines can be used. */
+  readonly direct?: boolean;
   /** Do not wait, at the end, until the server has closed the session: for a process that ends anyway. */
   readonly leaves?: boolean;
 }
@@ -65,8 +74,10 @@ export async function withDatabase<T>(
     return await withSession(target, options, (session) =>
       use({
         ...session,
+        sql: session.pooled && options.role !== undefined ? sqlAs(session.sql, options.role) : session.sql,
         target,
-        withSession: (more, useSession) => withSession(target, { ...options, ...more }, useSession),
+        withSession: (more, useSession) =>
+          withSession(target, { ...options, direct: !session.pooled, ...more }, useSession),
       }),
     );
   } catch (error) {
@@ -146,6 +157,9 @@ async function openSessionAt(
     max_lifetime: null,
     connect_timeout: target.connectTimeout,
     fetch_types: options.fetchTypes ?? false,
+    prepare: options.direct ?? false,
+    // PgBouncer takes a session back too early when the first half of a query follows another one at its heels.
+    max_pipeline: options.direct ? 100 : 0,
     onnotice: options.onNotice ?? (() => {}),
     // Files are split as the SQL standard reads strings, whatever the database is set to.
     connection: {
@@ -167,9 +181,19 @@ async function openSessionAt(
       await sql.end({ timeout });
       if (opened instanceof Socket) opened.unref();
     };
-    if (options.role !== undefined) await sql.unsafe(`SET ROLE ${quoteIdentifier(options.role)}`);
+    const answers = tap as StatementTap | undefined;
+    const pooled = isPooled(answers?.cancelKey, facts.pid);
+    let cancelling: Promise<void> | undefined;
+    const cancel = () => {
+      cancelling ??= sendCancelRequest(target, address, answers?.cancelKey).finally(() => {
+        cancelling = undefined;
+      });
+      return cancelling;
+    };
+    // Through a pooler it would stay in somebody's session.
+    if (options.role !== undefined && !pooled) await sql.unsafe(`SET ROLE ${quoteIdentifier(options.role)}`);
     const isOpen = () => opened !== undefined && !opened.destroyed;
-    return { sql, tap: tap as StatementTap, facts, isOpen, close };
+    return { sql, tap: answers as StatementTap, facts, pooled, cancel, isOpen, close };
   } catch (error) {
     await sql.end({ timeout: 0 });
     throw explainConnectError(error, target, address);

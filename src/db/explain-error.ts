@@ -16,9 +16,13 @@ export interface ServerError extends Error {
   readonly constraint_name?: string;
 }
 
-/** True for an error that the server sent, by whichever copy of the driver. */
+/** True for an error that the server sent, by whichever copy of the driver; or a pooler, which leaves out a field. */
 export function isServerError(error: unknown): error is ServerError {
-  return error instanceof Error && error.name === 'PostgresError' && 'severity' in error;
+  return (
+    error instanceof Error &&
+    error.name === 'PostgresError' &&
+    ('severity' in error || 'severity_local' in error)
+  );
 }
 
 /** True when the connection broke: the server went away, or ended the session. */
@@ -133,6 +137,13 @@ export function explainConnectError(error: unknown, target: Target, address: Hos
     case '57P03':
       return failed('connection-failed', `${at} is not ready: ${messageOf(error)}`, 'try again in a moment');
     default:
+      // PgBouncer's words.
+      if (isServerError(error) && /unsupported startup parameter/.test(error.message))
+        return failed(
+          'connection-failed',
+          `the pooler at ${at} refused the connection: ${error.message}`,
+          'leave options (PGOPTIONS) out, name the parameter in ignore_startup_parameters, or connect to the server directly',
+        );
       if (isServerError(error))
         return failed(
           'connection-failed',

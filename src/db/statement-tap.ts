@@ -10,6 +10,8 @@ import { connectionClosed } from './explain-error.ts';
 export interface StatementTap {
   /** One answer for each message answered since `reset`; the last one may be under way. */
   readonly answers: readonly Answer[];
+  /** The key that cancels this connection's statements, as the server gave it: a process id and a secret. */
+  readonly cancelKey: Buffer | undefined;
   /** Whether the session was in a transaction block when the server last said that it is ready. */
   readonly transaction: 'none' | 'open' | 'failed';
   /** Forgets the answers. Call it while nothing is under way. */
@@ -26,7 +28,9 @@ export interface Answer {
   error?: ReadonlyMap<string, string>;
 }
 
-const [commandComplete, emptyQueryResponse, errorResponse, readyForQuery] = [67, 73, 69, 90];
+const [commandComplete, emptyQueryResponse, errorResponse, readyForQuery, backendKeyData] = [
+  67, 73, 69, 90, 75,
+];
 const headerBytes = 5;
 
 /** Listens to what the server says on `socket`, which must be plain here (the inside of a TLS stream is). */
@@ -39,11 +43,14 @@ export function tapStatements(socket: Duplex): StatementTap {
   let left = 0;
   let closed = false;
   let body: Buffer[] | undefined;
+  let cancelKey: Buffer | undefined;
 
   const current = () => answers.at(-1) as Answer;
   const bodyEnds = (content: Buffer) => {
     if (header[0] === errorResponse) {
       current().error = parseFields(content);
+    } else if (header[0] === backendKeyData) {
+      cancelKey = Buffer.from(content);
     } else {
       transaction = content[0] === 73 ? 'none' : content[0] === 84 ? 'open' : 'failed';
       const answer = current();
@@ -58,7 +65,8 @@ export function tapStatements(socket: Duplex): StatementTap {
     left = header.readUInt32BE(1) - 4;
     headerLength = 0;
     if (type === commandComplete || type === emptyQueryResponse) current().completed++;
-    body = type === errorResponse || type === readyForQuery ? [] : undefined;
+    const read = type === errorResponse || type === readyForQuery || type === backendKeyData;
+    body = read ? [] : undefined;
   };
 
   socket.on('data', (chunk: Buffer) => {
@@ -88,6 +96,9 @@ export function tapStatements(socket: Duplex): StatementTap {
   return {
     get answers() {
       return answers;
+    },
+    get cancelKey() {
+      return cancelKey;
     },
     get transaction() {
       return transaction;

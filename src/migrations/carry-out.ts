@@ -66,7 +66,7 @@ export async function carryOut(
   const nothing = plan.steps.length === 0 && plan.forgotten.length === 0 && journal.shape !== 'guide';
   if (nothing) return unchanged;
 
-  return withTurn(database, settings, async () => {
+  return withTurn(database, settings, async (settings) => {
     const journal = await readJournal(database.sql, settings.journal);
     const plan = await planner(folder, journal);
     await prepareJournal(database, journal, plan, settings);

@@ -9,15 +9,17 @@ import {
   recordStatement,
   touchStatement,
 } from './journal-statements.ts';
+import { explainLostLease } from './lease.ts';
 import { watchLeftovers } from './leftover-watch.ts';
 import { withLockRetries } from './lock-retries.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
+import { forbidSessionNeeds } from './pooled-plan.ts';
 import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
 import { findInDoubt } from './resume.ts';
 import { runMigration, runTogether } from './run.ts';
 import type { Run, RunSettings, Said } from './run-settings.ts';
 import type { MigrationSettings } from './settings.ts';
-import { confirmTurn, forbidLostTurn, guardKey } from './turn.ts';
+import { confirmTurn, forbidLostTurn, guardKey, type HeldTurn } from './turn.ts';
 import { watchWorker } from './watch-worker.ts';
 
 /** One migration that was applied or undone. */
@@ -42,13 +44,14 @@ export interface ExecuteOptions {
 export async function executePlan(
   database: Database,
   plan: MigrationPlan,
-  settings: MigrationSettings,
+  settings: HeldTurn,
   options: ExecuteOptions,
 ): Promise<MigrationDone[]> {
   const { steps } = plan;
+  if (settings.lease) await forbidSessionNeeds(database.sql, plan, settings);
   const done: MigrationDone[] = [];
   const session = {
-    applicationName: 'eduschema migration',
+    applicationName: settings.lease?.workerName ?? 'eduschema migration',
     fetchTypes: steps.some(({ kind }) => kind === 'module'),
     onNotice: (notice: { severity?: string; message?: string }) =>
       settings.onProgress?.({
@@ -64,7 +67,7 @@ export async function executePlan(
     let started = performance.now();
     const begin = (index: number) => {
       settings.signal?.throwIfAborted();
-      forbidLostTurn(database);
+      forbidLostTurn(database, settings);
       started = performance.now();
       settings.onProgress?.({
         type: 'started',
@@ -112,7 +115,7 @@ export async function executePlan(
       if (!options.singleTransaction) await makeDurable(database, settings, done);
       const error = settings.signal?.aborted
         ? interrupted(plan, options.singleTransaction ? 0 : done.length, thrown, options.command)
-        : thrown;
+        : explainLostLease(thrown);
       throw await leftovers.addTo(error);
     } finally {
       stop();
@@ -126,7 +129,7 @@ const nothingSaid: Said = { markDone: [], redo: [] };
 function runSettings(
   database: Database,
   worker: Session,
-  settings: MigrationSettings,
+  settings: HeldTurn,
   lockTimeout: string,
   said: Said,
 ): RunSettings {
@@ -138,6 +141,7 @@ function runSettings(
     versionNumber: worker.facts.versionNumber,
     triesAgain: settings.lockTimeout !== '0',
     guard: guardKey(settings),
+    lease: settings.lease,
     confirmTurn: () => confirmTurn(database, worker, settings),
     keeper: database.sql,
     journal: settings.journal,
@@ -241,7 +245,9 @@ function cancelOnAbort(database: Database, worker: Session, signal: AbortSignal 
   let timer: NodeJS.Timeout | undefined;
   const cancel = () => {
     const send = () =>
-      void look(database.sql, `SELECT pg_cancel_backend(${worker.facts.pid})`).catch(() => {});
+      void (
+        worker.pooled ? worker.cancel() : look(database.sql, `SELECT pg_cancel_backend(${worker.facts.pid})`)
+      ).catch(() => {});
     send();
     timer = setInterval(send, 250);
   };

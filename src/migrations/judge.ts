@@ -78,10 +78,10 @@ async function judgeTransaction({ sql }: Session, { transactionId }: StatementRo
 }
 
 /** A session of somebody killed, or behind a pooler, may work on. */
-async function findRunning({ sql, facts }: Session, statement: string): Promise<number | undefined> {
+async function findRunning({ sql }: Session, statement: string): Promise<number | undefined> {
   const [found] = await sql.unsafe<[{ pid: number }?]>(
     `SELECT pid FROM pg_catalog.pg_stat_activity
-     WHERE state = 'active' AND pid <> ${facts.pid} AND datname = current_database()
+     WHERE state = 'active' AND pid <> pg_catalog.pg_backend_pid() AND datname = current_database()
        AND left(query, 300) = left(${quoteLiteral(statement)}, 300)`,
   );
   return found?.pid;

@@ -3,10 +3,12 @@ import { quoteIdentifier } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
 import type { Journal } from './journal.ts';
 import { adoptStatement, forgetRepeatableStatement, journalStatements } from './journal-statements.ts';
+import { fenceOf } from './lease.ts';
 import type { MigrationPlan } from './plan.ts';
 import { isTransactional } from './prepare.ts';
 import type { MigrationSettings } from './settings.ts';
 import { createStatementJournal } from './statement-journal.ts';
+import type { HeldTurn } from './turn.ts';
 
 /** Throws where nothing can be changed. */
 export function forbidReadOnly({ facts, target }: Database): void {
@@ -32,17 +34,19 @@ export async function prepareJournal(
   session: Session,
   journal: Journal,
   plan: MigrationPlan,
-  settings: MigrationSettings,
+  settings: HeldTurn,
 ): Promise<void> {
   const statements = [
     ...(await schemaStatements(session, settings)),
     ...preparationStatements(journal, plan),
   ];
   if (statements.length === 0) return;
-  await session.sql.unsafe(`BEGIN; ${statements.join(';\n')}; COMMIT`).catch(async (error) => {
-    await session.sql.unsafe('ROLLBACK').catch(() => {});
-    throw error;
-  });
+  await session.sql
+    .unsafe(`BEGIN; ${[...statements, ...fenceOf(settings)].join(';\n')}; COMMIT`)
+    .catch(async (error) => {
+      await session.sql.unsafe('ROLLBACK').catch(() => {});
+      throw error;
+    });
 }
 
 /** The SQL that the journal needs before the plan is run. */

@@ -13,6 +13,7 @@ import { describe, type Run, type RunSettings } from './run-settings.ts';
 import { runStatements } from './run-statements.ts';
 import { lockStatement } from './session-sql.ts';
 import { hashOf, migrationOf, openStatementLog, type StatementLog } from './statement-journal.ts';
+import { enterTransaction } from './transaction-sql.ts';
 
 interface Work {
   readonly session: Session;
@@ -90,7 +91,7 @@ async function start(
     text: text.slice(statement.start, statement.end),
     hash: hashOf(text, statement),
   }));
-  await work.log.start(started, mode, work.session.facts.pid, found);
+  await work.log.start(started, mode, work.session.pooled ? 0 : work.session.facts.pid, found);
 }
 
 /** Gives a statement, or the migration's own block, a transaction whose number is written down before its COMMIT. */
@@ -122,22 +123,39 @@ function refusesTransaction(error: unknown): boolean {
 }
 
 async function attempt(work: Work, piece: Piece, lockTimeout: string | undefined): Promise<void> {
-  const { session, prepared, failed, log } = work;
+  const { session, prepared, failed, log, settings } = work;
   const limit = lockTimeout === undefined ? [] : [`SET LOCAL lock_timeout = '${lockTimeout}'`];
   const { body, begin, end } = partsOf(work, piece);
   try {
     if (begin) await runStatements(session, failed, [begin], [], limit);
-    await runStatements(session, failed, body, begin ? [] : [['BEGIN', ...limit].join('; ')], []);
+    await runStatements(session, failed, body, begin ? [] : [beginOf(work, limit)], []);
     if (session.tap.transaction !== 'open') throw endedItself(prepared);
-    const [{ id }] = await session.sql.unsafe<[{ id: string }]>(
-      'SELECT pg_catalog.pg_current_xact_id()::text AS id',
-    );
-    await log.commit(ordinalsOf(piece), id);
+    if (settings.lease) {
+      // The session that writes the journal may have to wait until this transaction is done: a pooler can have one only.
+      await session.sql.unsafe(
+        [
+          'RESET SESSION AUTHORIZATION',
+          'RESET ROLE',
+          log.finished(ordinalsOf(piece)),
+          settings.lease.fence,
+        ].join('; '),
+      );
+    } else {
+      const [{ id }] = await session.sql.unsafe<[{ id: string }]>(
+        'SELECT pg_catalog.pg_current_xact_id()::text AS id',
+      );
+      await log.commit(ordinalsOf(piece), id);
+    }
     await finishWith(work, end, body.at(-1));
   } catch (error) {
     if (session.tap.transaction !== 'none') await session.sql.unsafe('ROLLBACK').catch(() => {});
     throw error;
   }
+}
+
+function beginOf({ settings }: Work, limit: readonly string[]): string {
+  const clean = settings.lease ? enterTransaction(settings, []) : [];
+  return ['BEGIN', ...clean, ...limit].join('; ');
 }
 
 function partsOf(work: Work, piece: Piece) {

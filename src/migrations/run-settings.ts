@@ -2,6 +2,7 @@ import type { Sql } from 'postgres';
 import type { LockKey } from '../db/advisory-lock.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
 import type { FailedMigration } from './failure.ts';
+import type { Lease } from './lease.ts';
 import { nameOfUnit, type Prepared } from './prepare.ts';
 import type { SessionSettings } from './session-sql.ts';
 
@@ -9,6 +10,8 @@ import type { SessionSettings } from './session-sql.ts';
 export interface RunSettings extends SessionSettings {
   /** Held in the session of the migrations, even when their client was killed and the server works on. */
   readonly guard: LockKey;
+  /** Behind a pooler: nothing holds in a session then, beyond a transaction. */
+  readonly lease: Lease | undefined;
   readonly signal: AbortSignal | undefined;
   readonly log: (message: string) => void;
   /** The session that holds the turn: it writes the journal of statements. */

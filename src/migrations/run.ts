@@ -15,6 +15,7 @@ import {
   restoreEncoding,
 } from './session-sql.ts';
 import { closeStatements, migrationOf } from './statement-journal.ts';
+import { beginMessages, enterTransaction, leasedIsolation, leaveTransaction } from './transaction-sql.ts';
 
 /** Runs a migration and records it; both in one transaction, unless it says `transaction:false`. */
 export async function runMigration(session: Session, run: Run, settings: RunSettings): Promise<void> {
@@ -25,12 +26,12 @@ export async function runMigration(session: Session, run: Run, settings: RunSett
     ...openingStatements(settings),
     ...(run.durable ? [] : ['SET LOCAL synchronous_commit = off']),
   ];
-  const waiting = [lockStatement(settings.guard), ...checkDeadlockSoon(settings)].join('; ');
-  const before = ['DISCARD ALL', waiting, ['BEGIN', ...opening].join('; ')];
+  const before = beginMessages(settings, opening);
   const after = [
     insideTransaction,
     ...closingStatements(settings),
     run.record(sinceTransactionStart),
+    ...leaveTransaction(settings),
     'COMMIT',
   ];
   try {
@@ -51,21 +52,23 @@ export async function runTogether(
   settings: RunSettings,
   onDone: (run: Run) => void,
 ): Promise<void> {
-  await session.sql.unsafe('DISCARD ALL');
-  await session.sql.unsafe([lockStatement(settings.guard), ...checkDeadlockSoon(settings)].join('; '));
-  await session.sql.begin(async (sql) => {
+  if (!settings.lease) {
+    await session.sql.unsafe('DISCARD ALL');
+    await session.sql.unsafe([lockStatement(settings.guard), ...checkDeadlockSoon(settings)].join('; '));
+  }
+  await session.sql.begin(settings.lease ? leasedIsolation : '', async (sql) => {
     const inside: Session = { ...session, sql: sql as unknown as Session['sql'], tap: session.tap };
     for (const run of runs) {
       await runInside(inside, run, settings);
       onDone(run);
     }
+    if (settings.lease) await sql.unsafe(leaveTransaction(settings).join('; '));
   });
 }
 
 async function runInside(session: Session, run: Run, settings: RunSettings): Promise<void> {
   const { prepared } = run;
-  const reset = ['RESET SESSION AUTHORIZATION', 'RESET ROLE', 'RESET ALL'];
-  const before = [...reset, ...openingStatements(settings)].join('; ');
+  const before = enterTransaction(settings, openingStatements(settings)).join('; ');
   const after = [insideTransaction, ...closingStatements(settings), run.record(sinceTransactionStart)].join(
     '; ',
   );
@@ -88,9 +91,11 @@ async function runInside(session: Session, run: Run, settings: RunSettings): Pro
 async function runOutside(session: Session, run: Run, settings: RunSettings): Promise<void> {
   const { prepared } = run;
   const started = performance.now();
-  await session.sql.unsafe('DISCARD ALL');
-  await session.sql.unsafe(lockStatement(settings.guard));
-  await session.sql.unsafe(openingStatements(settings, 'SESSION').join('; '));
+  if (!settings.lease) {
+    await session.sql.unsafe('DISCARD ALL');
+    await session.sql.unsafe(lockStatement(settings.guard));
+    await session.sql.unsafe(openingStatements(settings, 'SESSION').join('; '));
+  }
   await settings.confirmTurn();
   await (prepared.kind === 'sql'
     ? runPieces(session, prepared, run, settings)
@@ -118,9 +123,11 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
       : [];
   const record = [
     'BEGIN READ WRITE',
+    ...(settings.lease ? enterTransaction(settings, []) : []),
     ...closingStatements(settings),
     run.record(durationMs),
     ...closing,
+    ...leaveTransaction(settings),
     'COMMIT',
   ].join('; ');
   const failed = describe(prepared, run, `${nameOfUnit(prepared.unit)} was carried out, but is not recorded`);

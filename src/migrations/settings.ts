@@ -29,6 +29,8 @@ export interface MigrationSettings extends FolderSettings {
   readonly statementTimeout?: string | undefined;
   /** Seconds to wait for another runner. */
   readonly waitSeconds?: number | undefined;
+  /** Seconds that a runner behind a pooler may be silent before another one takes over. */
+  readonly leaseSeconds?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((event: MigrationEvent) => void) | undefined;
 }
@@ -75,6 +77,8 @@ export const defaultLockDeadlineSeconds = 900;
 
 /** As many as an application's pool mostly holds: more, and it begins to refuse people. */
 export const defaultQueueLimit = 20;
+/** Seconds that a runner behind a pooler may be silent. */
+export const defaultLeaseSeconds = 30;
 
 /** Seconds to wait for another runner. */
 export const defaultWaitSeconds = 60;

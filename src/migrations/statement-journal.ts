@@ -146,6 +146,8 @@ export interface StatementLog {
   /** Their transaction is about to be committed. */
   commit(ordinals: readonly number[], transactionId: string): Promise<void>;
   finish(ordinals: readonly number[]): Promise<void>;
+  /** The SQL of `finish`, to be carried out in the transaction of the statements themselves. */
+  finished(ordinals: readonly number[]): string;
   /** `ended` is false when nobody has heard how it ended. */
   fail(ordinals: readonly number[], error: FailedStatement, ended: boolean): Promise<void>;
 }
@@ -162,8 +164,10 @@ export function openStatementLog(sql: Sql, journal: QualifiedName, of: Statement
   const write = async (statement: string) => {
     await sql.unsafe(`BEGIN; SET LOCAL synchronous_commit = off; ${statement}; COMMIT`);
   };
-  const update = (ordinals: readonly number[], set: string) =>
-    write(`UPDATE ${table} SET ${set} WHERE ${where(of)} AND ordinal IN (${ordinals.join(', ')})`);
+  const updated = (ordinals: readonly number[], set: string) =>
+    `UPDATE ${table} SET ${set} WHERE ${where(of)} AND ordinal IN (${ordinals.join(', ')})`;
+  const update = (ordinals: readonly number[], set: string) => write(updated(ordinals, set));
+  const done = `state = 'done', finished_at = clock_timestamp()`;
   const text = (value: string | undefined) => (value === undefined ? 'NULL' : quoteLiteral(value));
   return {
     forget: (ordinal) =>
@@ -182,7 +186,8 @@ ON CONFLICT (migration, direction, ordinal) DO UPDATE SET statement = EXCLUDED.s
     },
     startAlone: (ordinals) => update(ordinals, `mode = 'alone'`),
     commit: (ordinals, transactionId) => update(ordinals, `transaction_id = ${quoteLiteral(transactionId)}`),
-    finish: (ordinals) => update(ordinals, `state = 'done', finished_at = clock_timestamp()`),
+    finish: (ordinals) => update(ordinals, done),
+    finished: (ordinals) => updated(ordinals, done),
     fail: (ordinals, { message, code, where: context }, ended) =>
       update(
         ordinals,

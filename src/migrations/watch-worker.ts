@@ -1,3 +1,4 @@
+import { findHolder } from '../db/advisory-lock.ts';
 import { type Blocker, listBlockers } from '../db/blockers.ts';
 import type { Database, Session } from '../db/connect.ts';
 import { cancelWaiting, findLockWait, type LockWait, readActivity } from '../db/lock-wait.ts';
@@ -6,6 +7,7 @@ import { readProgress } from '../db/statement-progress.ts';
 import { terminateIdle } from '../db/terminate-idle.ts';
 import { createMeter } from './meter.ts';
 import type { MigrationSettings } from './settings.ts';
+import { guardKey } from './turn.ts';
 
 /** What a look at the worker found, kept from one attempt to the next. */
 export interface Watch {
@@ -40,8 +42,8 @@ const repeatMs = 10_000;
 
 /** A watch over the session that runs migrations. Nothing is asked before `during`. */
 export function createWatch(database: Database, worker: Session, settings: MigrationSettings): Watch {
-  const { pid } = worker.facts;
   const { sql } = database;
+  let { pid } = worker.facts;
   const tell = settings.onProgress ?? (() => {});
   const idleSeconds =
     millisecondsOf(settings.terminateIdleBlockers ?? '0', 'age of idle blockers to end') / 1000;
@@ -107,6 +109,12 @@ export function createWatch(database: Database, worker: Session, settings: Migra
   }
 
   async function look(options: WatchOptions, isOver: () => boolean) {
+    if (worker.pooled) {
+      // Behind a pooler the worker's session is the one that holds the guard now.
+      const holder = await findHolder(sql, guardKey(settings));
+      if (!holder || isOver()) return;
+      pid = holder.pid;
+    }
     const activity = await readActivity(sql, pid);
     if (!activity || isOver()) return;
     if (!activity.waits) waitsSince = undefined;
