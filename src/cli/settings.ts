@@ -2,14 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { type FoundConfig, loadConfig } from '../config.ts';
 import { checkIdentifier, type QualifiedName } from '../db/identifiers.ts';
+import { defaultLockDeadlineSeconds, defaultQueueLimit } from '../db/lock-settings.ts';
 import { EduschemaError } from '../errors.ts';
-import {
-  defaultLeaseSeconds,
-  defaultLockDeadlineSeconds,
-  defaultQueueLimit,
-  defaultWaitSeconds,
-  type MigrationSettings,
-} from '../migrations/settings.ts';
+import { defaultLeaseSeconds, defaultWaitSeconds, type MigrationSettings } from '../migrations/settings.ts';
 import { type CommonOptions, isTime } from './options.ts';
 import type { World } from './world.ts';
 

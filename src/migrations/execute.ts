@@ -1,5 +1,8 @@
+import type { LockKey } from '../db/advisory-lock.ts';
 import type { Database, Session } from '../db/connect.ts';
+import { withLockRetries } from '../db/lock-retries.ts';
 import { look } from '../db/look.ts';
+import { watchSession } from '../db/watch-session.ts';
 import { EduschemaError } from '../errors.ts';
 import { toolVersion } from '../tool-version.ts';
 import {
@@ -11,7 +14,6 @@ import {
 } from './journal-statements.ts';
 import { explainLostLease } from './lease.ts';
 import { watchLeftovers } from './leftover-watch.ts';
-import { withLockRetries } from './lock-retries.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
 import { forbidSessionNeeds } from './pooled-plan.ts';
 import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
@@ -20,7 +22,6 @@ import { runMigration, runTogether } from './run.ts';
 import type { Run, RunSettings, Said } from './run-settings.ts';
 import type { MigrationSettings } from './settings.ts';
 import { confirmTurn, forbidLostTurn, guardKey, type HeldTurn } from './turn.ts';
-import { watchWorker } from './watch-worker.ts';
 
 /** One migration that was applied or undone. */
 export interface MigrationDone {
@@ -85,11 +86,12 @@ export async function executePlan(
       });
     };
     try {
+      const watched = { ...settings, guard: guardKey(settings) };
       const settingsWith = (lockTimeout: string, said = nothingSaid) =>
-        runSettings(database, worker, settings, lockTimeout, said);
+        runSettings(database, worker, watched, lockTimeout, said);
       if (options.singleTransaction) {
         const runs = steps.map((prepared) => toRun(plan, prepared, 0, settings, options));
-        await withLockRetries(database, worker, settings, (lockTimeout) => {
+        await withLockRetries(database, worker, watched, (lockTimeout) => {
           done.length = 0;
           begin(0);
           return runTogether(worker, runs, settingsWith(lockTimeout), (run) => {
@@ -104,7 +106,7 @@ export async function executePlan(
           const said = prepared === inDoubt ? options.said : undefined;
           const attempt = (lockTimeout: string) => runMigration(worker, run, settingsWith(lockTimeout, said));
           await (isTransactional(prepared)
-            ? withLockRetries(database, worker, settings, attempt)
+            ? withLockRetries(database, worker, watched, attempt)
             : attempt('0'));
           finish(run);
           if (leftovers.mayLeave(prepared)) await leftovers.tell(nameOfUnit(prepared.unit));
@@ -129,7 +131,7 @@ const nothingSaid: Said = { markDone: [], redo: [] };
 function runSettings(
   database: Database,
   worker: Session,
-  settings: HeldTurn,
+  settings: HeldTurn & { readonly guard: LockKey },
   lockTimeout: string,
   said: Said,
 ): RunSettings {
@@ -140,13 +142,13 @@ function runSettings(
     schema: settings.schema,
     versionNumber: worker.facts.versionNumber,
     triesAgain: settings.lockTimeout !== '0',
-    guard: guardKey(settings),
+    guard: settings.guard,
     lease: settings.lease,
     confirmTurn: () => confirmTurn(database, worker, settings),
     keeper: database.sql,
     journal: settings.journal,
     said,
-    watched: (work) => watchWorker(database, worker, settings, work),
+    watched: (work) => watchSession(database, worker, settings, work),
     withLocks: (attempt) => withLockRetries(database, worker, settings, attempt),
     onResume: (message) => settings.onProgress?.({ type: 'resumed', message }),
     signal: settings.signal,
