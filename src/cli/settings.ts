@@ -3,8 +3,9 @@ import { join, relative, resolve } from 'node:path';
 import { type FoundConfig, loadConfig } from '../config.ts';
 import { checkIdentifier, type QualifiedName } from '../db/identifiers.ts';
 import { defaultLockDeadlineSeconds, defaultQueueLimit } from '../db/lock-settings.ts';
+import { defaultWaitSeconds } from '../db/work-settings.ts';
 import { EduschemaError } from '../errors.ts';
-import { defaultLeaseSeconds, defaultWaitSeconds, type MigrationSettings } from '../migrations/settings.ts';
+import { defaultLeaseSeconds, type MigrationSettings } from '../migrations/settings.ts';
 import { type CommonOptions, isTime } from './options.ts';
 import type { World } from './world.ts';
 

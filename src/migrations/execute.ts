@@ -1,7 +1,7 @@
 import type { LockKey } from '../db/advisory-lock.ts';
+import { cancelOnAbort } from '../db/cancel-on-abort.ts';
 import type { Database, Session } from '../db/connect.ts';
 import { withLockRetries } from '../db/lock-retries.ts';
-import { look } from '../db/look.ts';
 import { watchSession } from '../db/watch-session.ts';
 import { EduschemaError } from '../errors.ts';
 import { toolVersion } from '../tool-version.ts';
@@ -239,23 +239,5 @@ function describeDone({ unit }: Prepared, durationMs: number): MigrationDone {
     description: versioned ? unit.file.description : unit.file.name,
     file: unit.file.file,
     durationMs: Math.round(durationMs),
-  };
-}
-
-/** Cancels the worker's statement on the server when the signal comes, again and again until it has heard. */
-function cancelOnAbort(database: Database, worker: Session, signal: AbortSignal | undefined): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  const cancel = () => {
-    const send = () =>
-      void (
-        worker.pooled ? worker.cancel() : look(database.sql, `SELECT pg_cancel_backend(${worker.facts.pid})`)
-      ).catch(() => {});
-    send();
-    timer = setInterval(send, 250);
-  };
-  signal?.addEventListener('abort', cancel, { once: true });
-  return () => {
-    clearInterval(timer);
-    signal?.removeEventListener('abort', cancel);
   };
 }

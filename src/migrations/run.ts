@@ -7,12 +7,12 @@ import { runPieces } from './run-pieces.ts';
 import { describe, type Run, type RunSettings, titleOf } from './run-settings.ts';
 import { runStatements } from './run-statements.ts';
 import {
-  checkDeadlockSoon,
   closingStatements,
   insideTransaction,
   lockStatement,
   openingStatements,
   restoreEncoding,
+  yieldToDeadlocks,
 } from './session-sql.ts';
 import { closeStatements, migrationOf } from './statement-journal.ts';
 import { beginMessages, enterTransaction, leasedIsolation, leaveTransaction } from './transaction-sql.ts';
@@ -54,7 +54,7 @@ export async function runTogether(
 ): Promise<void> {
   if (!settings.lease) {
     await session.sql.unsafe('DISCARD ALL');
-    await session.sql.unsafe([lockStatement(settings.guard), ...checkDeadlockSoon(settings)].join('; '));
+    await session.sql.unsafe([lockStatement(settings.guard), ...yieldToDeadlocks(settings)].join('; '));
   }
   await session.sql.begin(settings.lease ? leasedIsolation : '', async (sql) => {
     const inside: Session = { ...session, sql: sql as unknown as Session['sql'], tap: session.tap };

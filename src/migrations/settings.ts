@@ -1,20 +1,15 @@
-import type { LockHolder } from '../db/advisory-lock.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
 import type { Leftover } from '../db/leftovers.ts';
-import type { LockEvent, LockSettings } from '../db/lock-settings.ts';
+import type { WorkEvent, WorkSettings } from '../db/work-settings.ts';
 import type { FolderSettings } from './folder.ts';
 
 /** What every migration command needs to know beside the database. */
-export interface MigrationSettings extends FolderSettings, Omit<LockSettings, 'onProgress'> {
+export interface MigrationSettings extends FolderSettings, Omit<WorkSettings, 'onProgress'> {
   readonly journal: QualifiedName;
   /** The schema in which migrations create what they do not qualify; the server's search_path without one. */
   readonly schema?: string | undefined;
   /** The role that owns what migrations create. */
   readonly role?: string | undefined;
-  /** As PostgreSQL writes it; `0`, for ever, without it. */
-  readonly statementTimeout?: string | undefined;
-  /** Seconds to wait for another runner. */
-  readonly waitSeconds?: number | undefined;
   /** Seconds that a runner behind a pooler may be silent before another one takes over. */
   readonly leaseSeconds?: number | undefined;
   readonly onProgress?: ((event: MigrationEvent) => void) | undefined;
@@ -22,18 +17,11 @@ export interface MigrationSettings extends FolderSettings, Omit<LockSettings, 'o
 
 /** What happens while migrations run. */
 export type MigrationEvent =
-  | { readonly type: 'waiting'; readonly holder: LockHolder }
-  | LockEvent
-  | { readonly type: 'started'; readonly name: string; readonly index: number; readonly total: number }
-  | { readonly type: 'done'; readonly name: string; readonly durationMs: number }
+  | WorkEvent
   /** What was found out about a run that ended in the middle, and what was done about it. */
   | { readonly type: 'resumed'; readonly message: string }
   /** Something unfinished that the migration left in the database, and the SQL that finishes it. */
-  | { readonly type: 'left'; readonly name: string; readonly leftover: Leftover }
-  | { readonly type: 'notice'; readonly severity: string; readonly message: string }
-  | { readonly type: 'log'; readonly message: string };
+  | { readonly type: 'left'; readonly name: string; readonly leftover: Leftover };
+
 /** Seconds that a runner behind a pooler may be silent. */
 export const defaultLeaseSeconds = 30;
-
-/** Seconds to wait for another runner. */
-export const defaultWaitSeconds = 60;
