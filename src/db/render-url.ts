@@ -13,8 +13,9 @@ export async function renderUrl(target: Target, database: string): Promise<strin
     query.set('port', target.hosts.map(({ port }) => port).join(','));
   }
   const { mode, rootCertificate, certificate, key } = target.tls;
-  // What it is without being said.
-  if (mode !== 'prefer') query.set('sslmode', mode);
+  const isLocal = target.hosts.every(({ host }) => host === '127.0.0.1' || /^[/@]/.test(host));
+  // What it comes to without being said.
+  if (mode !== 'prefer' && !(mode === 'disable' && isLocal)) query.set('sslmode', mode);
   if (rootCertificate) query.set('sslrootcert', rootCertificate);
   if (certificate) query.set('sslcert', certificate);
   if (key) query.set('sslkey', key);
