@@ -3,10 +3,11 @@ import type { Sql } from 'postgres';
 import { loadConfig } from './config.ts';
 import { openHandle } from './db/connect.ts';
 import { resolveTarget } from './db/resolve-target.ts';
+import type { Target } from './db/target.ts';
 import { EduschemaError } from './errors.ts';
 import type { MigrationSettings } from './migrations/settings.ts';
+import { type Cloner, createCloner } from './testdb/cloner.ts';
 import { startTestServer, type TestServer, type TestServerOptions } from './testdb/test-server.ts';
-import { createClones, dropClones } from './testdb/testdb.ts';
 
 export type { TestServer, TestServerOptions };
 
@@ -41,20 +42,31 @@ const serverVariable = 'EDUSCHEMA_TEST_SERVER';
 export async function testDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const url =
     options.url ?? process.env.TEST_DATABASE_URL ?? process.env[serverVariable] ?? (await ownServer()).url;
-  const target = resolveTarget({ url, env: {} });
-  if (!target)
-    throw new EduschemaError('target-invalid', 'no server for test databases was given', {
-      hint: 'pass url',
-    });
-  const settings = await settingsOf(options);
-  const { databases } = await createClones({ ...target, origin: 'the test server' }, settings, 1);
-  const [made] = databases as [(typeof databases)[number]];
-  const sql = openHandle(made.url);
+  const { name, url: own, drop: dropIt } = await (await cloner(url, options)).clone();
+  const sql = openHandle(own);
   const drop = async () => {
     await sql.end({ timeout: 0 });
-    await dropClones(target, [made.name]);
+    await dropIt();
   };
-  return { ...made, sql, drop, [Symbol.asyncDispose]: drop };
+  return { name, url: own, sql, drop, [Symbol.asyncDispose]: drop };
+}
+
+const cloners = new Map<string, Promise<Cloner>>();
+
+/** What a process has read and built once serves all its tests. */
+function cloner(url: string, options: TestDatabaseOptions): Promise<Cloner> {
+  const asked = JSON.stringify([url, options, process.cwd()]);
+  const found = cloners.get(asked) ?? createCloner(targetOf(url), settingsOf(options));
+  cloners.set(asked, found);
+  // What has failed may be mended, and tried again.
+  found.catch(() => cloners.delete(asked));
+  return found;
+}
+
+function targetOf(url: string): Target {
+  const target = resolveTarget({ url, env: {} });
+  if (target) return { ...target, origin: 'the test server' };
+  throw new EduschemaError('target-invalid', 'no server for test databases was given', { hint: 'pass url' });
 }
 
 async function settingsOf(options: TestDatabaseOptions): Promise<MigrationSettings> {
