@@ -4,10 +4,10 @@ import { countOf, showDuration } from '../output/duration.ts';
 import type { Report } from '../output/report.ts';
 import { createEventDisplay } from './migration-events.ts';
 import type { CommonOptions } from './options.ts';
-import type { DatabaseContext } from './run.ts';
+import type { LocalContext } from './run.ts';
 
 /** The settings of a command's migrations, with what happens shown as progress and warnings. */
-export function watchMigrations(context: DatabaseContext<CommonOptions>): MigrationSettings {
+export function watchMigrations(context: LocalContext<CommonOptions>): MigrationSettings {
   const { settings, signal } = context;
   return { ...settings.migrations, signal, onProgress: createEventDisplay(context) };
 }
