@@ -49,6 +49,7 @@ export type ErrorCode =
   | 'folder-missing'
   | 'file-unreadable'
   | 'file-exists'
+  | 'file-unwritable'
   | 'version-invalid'
   | 'version-duplicate'
   | 'version-unknown'
@@ -61,4 +62,6 @@ export type ErrorCode =
   | 'statement-unclear'
   | 'statement-edited'
   | 'index-invalid'
-  | 'journal-invalid';
+  | 'journal-invalid'
+  | 'plan-invalid'
+  | 'plan-differs';

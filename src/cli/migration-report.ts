@@ -14,13 +14,19 @@ export function watchMigrations(context: DatabaseContext<CommonOptions>): Migrat
 
 /** What `migrate` or `rollback` did, as a report. */
 export function reportMigrations(
-  { done, previous, current, script }: MigrateResult,
+  { done, previous, current, script, planSha256 }: MigrateResult,
   verb: 'applied' | 'undone',
 ): Report {
-  const summary = { [verb]: done.length, previous: previous ?? null, current: current ?? null };
+  const summary = {
+    [verb]: done.length,
+    previous: previous ?? null,
+    current: current ?? null,
+    ...(planSha256 ? { planSha256 } : {}),
+  };
   if (script !== undefined) return { rows: [], summary, text: script === '' ? '-- nothing to do\n' : script };
   const durationMs = done.reduce((sum, step) => sum + step.durationMs, 0);
   const now = current === undefined ? 'no version is applied' : `the current version is ${current}`;
+  const plan = planSha256 ? `\nsha256 of the plan: ${planSha256}` : '';
   return {
     columns: [
       { key: 'version', title: 'version', show: (version: string | null) => version ?? 'repeatable' },
@@ -32,7 +38,7 @@ export function reportMigrations(
     summary,
     message:
       done.length === 0
-        ? `nothing to do; ${now}`
-        : `${countOf(done.length, 'migration')} ${verb} in ${showDuration(durationMs)}; ${now}`,
+        ? `nothing to do; ${now}${plan}`
+        : `${countOf(done.length, 'migration')} ${verb} in ${showDuration(durationMs)}; ${now}${plan}`,
   };
 }

@@ -38,6 +38,8 @@ export interface ExecuteOptions {
   readonly said?: Said | undefined;
   /** The command to run again after a failure. */
   readonly command: string;
+  /** Called when a step is done, with how many are, unless they share a transaction. */
+  readonly afterStep?: ((count: number) => Promise<void>) | undefined;
 }
 
 /** Runs the steps of a plan in a session of their own, each recorded with what it did, and says what was done. */
@@ -108,6 +110,7 @@ export async function executePlan(
             : attempt('0'));
           finish(run);
           if (leftovers.mayLeave(prepared)) await leftovers.tell(nameOfUnit(prepared.unit));
+          await options.afterStep?.(index + 1);
         }
       }
       await leftovers.tell('this run');

@@ -3,6 +3,7 @@ import { carryOut, type MigrateResult } from './carry-out.ts';
 import { folderOf } from './folder.ts';
 import { readJournal } from './journal.ts';
 import { type MigratePlanOptions, planMigrate, planRollback } from './plan.ts';
+import type { NamedFile } from './plan-file.ts';
 import { nameOfUnit } from './prepare.ts';
 import type { Said } from './run-settings.ts';
 import type { Selection } from './select.ts';
@@ -14,6 +15,10 @@ export interface MigrateOptions extends MigratePlanOptions {
   /** Statements, by their ordinals, that an earlier run left in doubt: carried out, or to be carried out again. */
   readonly markDone?: readonly number[] | undefined;
   readonly redo?: readonly number[] | undefined;
+  /** Change nothing; write into this file what would be done, for somebody to agree to. See makePlan. */
+  readonly plan?: NamedFile | undefined;
+  /** Do what this plan says, and nothing else. See migrateFromPlan. */
+  readonly fromPlan?: NamedFile | undefined;
 }
 
 /**
@@ -27,6 +32,10 @@ export async function migrate(
   settings: MigrationSettings,
   options: MigrateOptions = {},
 ): Promise<MigrateResult> {
+  if (options.plan || options.fromPlan) {
+    const { migrateWithPlan } = await import('./migrate-with-plan.ts');
+    return migrateWithPlan(database, settings, options);
+  }
   return carryOut(database, settings, (folder, journal) => planMigrate(folder, journal, options), {
     ...options,
     said: saidOf(options),

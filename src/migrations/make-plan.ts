@@ -1,0 +1,90 @@
+import type { Database } from '../db/connect.ts';
+import { EduschemaError } from '../errors.ts';
+import type { MigrateResult } from './carry-out.ts';
+import { folderOf } from './folder.ts';
+import { type Journal, readJournal } from './journal.ts';
+import { type MigratePlanOptions, planMigrate } from './plan.ts';
+import { describePlan, findSearchPath, fingerprintOf } from './plan-document.ts';
+import { forbidOtherFile, type NamedFile, renderPlan, writePlan } from './plan-file.ts';
+import { listPlaceholders, type PlannedStep } from './plan-steps.ts';
+import type { MigrationSettings } from './settings.ts';
+import { listUnfinished } from './statement-journal.ts';
+
+/** A plan that was written. */
+export interface MadePlan {
+  readonly file: string;
+  /** SHA-256 of the file: what a person signs. */
+  readonly sha256: string;
+  readonly fingerprint: string;
+  readonly steps: readonly PlannedStep[];
+  /** What a person should know of it. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Writes down what `migrate` would do with these options, and the fingerprint of the schema that it would do it to.
+ * Changes nothing in the database. With the file `-` the plan is the result's `script`.
+ */
+export async function makePlan(
+  database: Database,
+  settings: MigrationSettings,
+  options: MigratePlanOptions,
+  file: NamedFile,
+): Promise<MigrateResult> {
+  const toStdout = file.shown === '-';
+  if (!toStdout) forbidOtherFile(file);
+  const [folder, journal] = await Promise.all([
+    folderOf(settings),
+    readJournal(database.sql, settings.journal),
+  ]);
+  const plan = await planMigrate(folder, journal, options);
+  const unfinished = await listUnfinished(database.sql, journal);
+  const searchPath = await findSearchPath(database.sql, settings);
+  const fingerprint = await fingerprintOf(database.sql, settings);
+  forbidChange(journal, await readJournal(database.sql, settings.journal));
+  const document = describePlan(
+    database,
+    settings,
+    options,
+    { journal, plan, unfinished, fingerprint, searchPath },
+    new Date(),
+  );
+  const { text, sha256 } = renderPlan(document);
+  if (!toStdout) writePlan(file, text);
+  return {
+    done: [],
+    previous: plan.state.current,
+    current: plan.state.current,
+    script: toStdout ? text : undefined,
+    plan: {
+      file: file.shown,
+      sha256,
+      fingerprint: fingerprint.sha256,
+      steps: document.steps,
+      warnings: warningsOf(document.steps, listPlaceholders(plan.steps)),
+    },
+  };
+}
+
+/** A plan is of one moment. */
+function forbidChange(before: Journal, after: Journal): void {
+  const facts = ({ rows, repeatable }: Journal) => JSON.stringify([rows, repeatable]);
+  if (facts(before) === facts(after)) return;
+  throw new EduschemaError('lock-held', 'another eduschema applied migrations while the plan was made', {
+    hint: 'wait until it is done, and make the plan again',
+  });
+}
+
+function warningsOf(steps: readonly PlannedStep[], placeholders: readonly string[]): string[] {
+  const secret =
+    placeholders.length > 0
+      ? [`the plan holds the values of ${placeholders.join(', ')}: where these are secret, so is the plan`]
+      : [];
+  const code = steps
+    .filter(({ kind }) => kind === 'code')
+    .map(
+      ({ file }) =>
+        `${file} is code: the plan has the checksum of this file, not its statements, nor what it imports`,
+    );
+  return [...secret, ...code];
+}
