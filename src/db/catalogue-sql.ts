@@ -1,7 +1,7 @@
 /** SQL for the name of the role with this OID. */
 export const userOf = (oid: string) => `pg_get_userbyid(${oid})`;
 
-/** SQL: whether an object belongs to an extension, whose version stands for it. */
+/** SQL: whether an object belongs to an extension, whose version stands for it, or was made with a type. */
 export const isMember = (catalogue: string, oid: string) =>
   `EXISTS (SELECT FROM member WHERE member.classid = '${catalogue}'::regclass AND member.objid = ${oid})`;
 

@@ -84,9 +84,11 @@ export const otherFacts: readonly string[] = [
 
   `SELECT 'publication', quote_ident(p.pubname), ROW(${userOf('p.pubowner')}, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete,
             p.pubtruncate, p.pubviaroot,
-            ARRAY(SELECT to_jsonb(t)::text COLLATE "C" FROM pg_publication_tables t JOIN relation r
-                  ON r.name = format('%I.%I', t.schemaname, t.tablename)
-                  WHERE t.pubname = p.pubname AND NOT p.puballtables ORDER BY 1))::text
+            ARRAY(SELECT (to_jsonb(t) - 'attnames')::text COLLATE "C" FROM pg_publication_tables t
+                  JOIN relation r ON r.name = format('%I.%I', t.schemaname, t.tablename)
+                  WHERE t.pubname = p.pubname AND NOT p.puballtables ORDER BY 1),
+            ARRAY(SELECT format('%s %s', r.prrelid::regclass, to_jsonb(r)->'prattrs') COLLATE "C"
+                  FROM pg_publication_rel r WHERE r.prpubid = p.oid ORDER BY 1))::text
    FROM pg_publication p`,
 
   `SELECT 'foreign-data wrapper', quote_ident(w.fdwname),
@@ -147,7 +149,7 @@ export const otherFacts: readonly string[] = [
 
   `SELECT 'comment on ' || i.type, i.identity, d.description
    FROM pg_description d, pg_identify_object(d.classoid, d.objoid, d.objsubid) i
-   WHERE d.objoid >= ${firstOwnOid} AND d.classoid NOT IN ('pg_class'::regclass, 'pg_namespace'::regclass)
+   WHERE d.objoid >= ${firstOwnOid} AND d.classoid NOT IN ('pg_class'::regclass, 'pg_namespace'::regclass, 'pg_extension'::regclass)
      AND coalesce(i.schema, '') !~ '^pg_' AND NOT EXISTS (SELECT FROM member m WHERE m.classid = d.classoid AND m.objid = d.objoid)`,
 
   `SELECT 'security label on ' || i.type, format('%s by %s', i.identity, s.provider), s.label

@@ -7,7 +7,7 @@ export interface SchemaDifference {
 
 const table = /^(?:table|view|materialized view|foreign table|type) (.+)$/;
 const hanging =
-  /^(?:column|constraint|trigger|policy|rule|columns of [a-z]+|privileges on [a-z]+|comment on [a-z]+|.*index .+ on) (.+)$/;
+  /^(?:column|constraint|trigger|policy|rule|(?:columns of|privileges on|comment on) (?:materialized |foreign )?[a-z]+|(?:comment on )?index .+ on) (.+)$/;
 
 /**
  * How a schema differs from what it was `then`, by the objects of two fingerprints. What hangs on a table that is new
@@ -38,4 +38,4 @@ export function listSchemaDifferences(
   });
 }
 
-const parentOf = (name: string) => name.slice(0, name.lastIndexOf('.'));
+const parentOf = (name: string) => name.replace(/\.(?:"(?:[^"]|"")*"|[^".]*)$/, '');

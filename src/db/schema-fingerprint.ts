@@ -34,7 +34,7 @@ const settings = [
   `quote_all_identifiers = off`,
   `statement_timeout = '5min'`,
   // Views can be read only while nobody changes them.
-  `lock_timeout = '10s'`,
+  `lock_timeout = '5s'`,
   `jit = off`,
 ];
 
@@ -65,7 +65,7 @@ export async function takeFingerprint(sql: Sql, options: FingerprintOptions): Pr
 function beingChanged(cause: Error): EduschemaError {
   return new EduschemaError(
     'database-error',
-    'the schema cannot be read: somebody has locked a part of it for 10 s',
+    'the schema cannot be read: somebody has locked a part of it for 5 s',
     {
       hint: 'try again when nobody changes it',
       cause,
@@ -101,7 +101,10 @@ function describeSchema({ ignoredTables, ignoredSchemas }: FingerprintOptions): 
            ${schemas.length === 0 ? 'false' : `n.nspname::text IN (${schemas.join(', ')}) AND ${isEmpty}`} AS ignored
     FROM pg_namespace n WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   ),
-  member AS MATERIALIZED (SELECT DISTINCT classid, objid FROM pg_depend WHERE deptype = 'e'),
+  member AS MATERIALIZED (
+    SELECT DISTINCT classid, objid FROM pg_depend
+    WHERE deptype = 'e' OR deptype = 'i' AND classid IN ('pg_proc'::regclass, 'pg_cast'::regclass)
+  ),
   relation AS MATERIALIZED (
     SELECT c.oid, c.relkind, format('%I.%I', n.nspname, c.relname) AS name,
            CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table'

@@ -143,7 +143,8 @@ function placeOf(prepared: Prepared, index: number): string {
   return found ? ` at line ${found.line} of ${found.file}` : '';
 }
 
-const shownDifferences = 10;
+/** How many differences are shown. */
+export const shownDifferences = 10;
 const keptDifferences = 200;
 
 /** The error that refuses a plan: it says what is not as it was. */
@@ -167,6 +168,6 @@ export function planDiffers(
 }
 
 /** `changed  column public.materials.title`. */
-export function describeDifference({ change, name, detail }: Difference): string {
+export function describeDifference({ change, name, detail }: Omit<Difference, 'of'>): string {
   return `${change.padEnd(8)} ${name}${detail === undefined ? '' : `: ${detail}`}`;
 }

@@ -9,11 +9,12 @@ import {
   listJournalDifferences,
   listStepDifferences,
   planDiffers,
+  shownDifferences,
 } from './plan-differences.ts';
 import { findSearchPath, fingerprintOf, type PlanDocument } from './plan-document.ts';
 import type { ReadPlan } from './plan-file.ts';
 import { findPlanRun, type PlanRun } from './plan-runs.ts';
-import { judgeSchema, listRunDifferences, standingOf } from './plan-standing.ts';
+import { judgeSchema, listRunDifferences, type SchemaVerdict, standingOf } from './plan-standing.ts';
 import { describeSteps } from './plan-steps.ts';
 import { isTransactional, type Prepared } from './prepare.ts';
 import type { MigrationSettings } from './settings.ts';
@@ -81,7 +82,7 @@ export async function fitPlan(
   const schema = verdict.differences.map((difference): Difference => ({ of: 'schema', ...difference }));
   if (verdict.laidTo.length > 0) refuse(read, differences);
   else refuse(read, [...differences, ...schema], explainServer(plan, database, schema));
-  if (run && !fresh) tellResumed(settings, read, { ...fit, fingerprint }, schema);
+  if (run && !fresh) tellResumed(settings, read, { ...fit, fingerprint }, verdict);
   return { ...fit, fingerprint };
 }
 
@@ -126,15 +127,18 @@ function tellResumed(
   { onProgress }: MigrationSettings,
   { shown, plan }: ReadPlan,
   { done, run }: Fit,
-  laid: readonly Difference[],
+  { differences, laidTo }: SchemaVerdict,
 ): void {
   const message = `going on with ${shown} after ${done} of ${plan.steps.length}; begun ${run?.begunAt}`;
   onProgress?.({ type: 'resumed', message });
-  if (laid.length === 0) return;
-  const last = plan.steps[done] ?? plan.steps[done - 1];
-  const lines = laid.slice(0, 10).map((difference) => `\n  ${describeDifference(difference)}`);
+  if (differences.length === 0) return;
+  const names = laidTo.map(({ name }) => name).join(', ');
+  const lines = differences
+    .slice(0, shownDifferences)
+    .map((difference) => `\n  ${describeDifference(difference)}`);
+  const more = differences.length - shownDifferences;
   onProgress?.({
     type: 'resumed',
-    message: `the last run was killed before it could note the schema after ${last?.name}; these are laid to it:${lines.join('')}`,
+    message: `the last run was killed before it could note the schema; these are laid to ${names}:${lines.join('')}${more > 0 ? `\n  and ${more} more` : ''}`,
   });
 }
