@@ -22,6 +22,11 @@ export interface Session {
   readonly pooled: boolean;
   /** Cancels the statement that is under way, by the protocol's own request; a pooler passes it on. */
   cancel(): Promise<void>;
+  /**
+   * Lets the driver prepare what `work` sends, the first time alone: it goes on naming statements that DISCARD ALL
+   * has taken away, even its own COMMIT, which in a transaction that failed over it does a ROLLBACK.
+   */
+  preparing<T>(work: () => Promise<T>): Promise<T>;
   /** False once the connection is gone; it does not come back. */
   isOpen(): boolean;
 }
@@ -157,7 +162,8 @@ async function openSessionAt(
     max_lifetime: null,
     connect_timeout: target.connectTimeout,
     fetch_types: options.fetchTypes ?? false,
-    prepare: options.direct ?? false,
+    // See Session.preparing.
+    prepare: false,
     // PgBouncer takes a session back too early when the first half of a query follows another one at its heels.
     max_pipeline: options.direct ? 100 : 0,
     onnotice: options.onNotice ?? (() => {}),
@@ -193,11 +199,34 @@ async function openSessionAt(
     // Through a pooler it would stay in somebody's session.
     if (options.role !== undefined && !pooled) await sql.unsafe(`SET ROLE ${quoteIdentifier(options.role)}`);
     const isOpen = () => opened !== undefined && !opened.destroyed;
-    return { sql, tap: answers as StatementTap, facts, pooled, cancel, isOpen, close };
+    return {
+      sql,
+      tap: answers as StatementTap,
+      facts,
+      pooled,
+      cancel,
+      preparing: prepareOnce(sql, options.direct ?? false),
+      isOpen,
+      close,
+    };
   } catch (error) {
     await sql.end({ timeout: 0 });
     throw explainConnectError(error, target, address);
   }
+}
+
+/** The driver looks at this option with each query: https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js#L232. */
+function prepareOnce(sql: Sql, direct: boolean): Session['preparing'] {
+  let may = direct;
+  return async (work) => {
+    sql.options.prepare = may;
+    may = false;
+    try {
+      return await work();
+    } finally {
+      sql.options.prepare = false;
+    }
+  };
 }
 
 /**

@@ -17,7 +17,9 @@ export async function runModule(
   if (unit.type !== 'versioned') throw new TypeError('a repeatable migration is SQL');
   const { version, description, path } = unit.file;
   try {
-    await module[direction]?.(session.sql as never, { version, description, direction, ...context });
+    await session.preparing(async () =>
+      module[direction]?.(session.sql as never, { version, description, direction, ...context }),
+    );
   } catch (error) {
     const ended = module.transaction && session.tap.transaction === 'none';
     const outcome = () => 'it ended the transaction that it runs in: what it committed itself stays';

@@ -64,6 +64,8 @@ export async function runTogether(
     }
     if (settings.lease) await sql.unsafe(leaveTransaction(settings).join('; '));
   });
+  // COMMIT of a transaction that has failed is a ROLLBACK, and no error.
+  if (session.tap.lastTag !== 'COMMIT') throw new Error(`COMMIT was answered by ${session.tap.lastTag}`);
 }
 
 async function runInside(session: Session, run: Run, settings: RunSettings): Promise<void> {
