@@ -58,6 +58,7 @@ export type ErrorCode =
   | 'migration-missing'
   | 'migration-irreversible'
   | 'migration-failed'
+  | 'hook-failed'
   | 'statement-unclear'
   | 'statement-edited'
   | 'index-invalid'

@@ -1,10 +1,13 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Session } from '../db/connect.ts';
+import { isConnectionLost } from '../db/explain-error.ts';
 import { EduschemaError } from '../errors.ts';
+import { codeOf } from './failure.ts';
 import { sinceTransactionStart } from './journal-statements.ts';
 import { isTransactional, nameOfUnit, type PreparedModule } from './prepare.ts';
 import { runModule } from './run-module.ts';
 import { runPieces } from './run-pieces.ts';
-import { describe, type Run, type RunSettings, titleOf } from './run-settings.ts';
+import { describe, hookOf, type Run, type RunSettings, titleOf } from './run-settings.ts';
 import { runStatements } from './run-statements.ts';
 import {
   checkDeadlockSoon,
@@ -56,16 +59,40 @@ export async function runTogether(
     await session.sql.unsafe('DISCARD ALL');
     await session.sql.unsafe([lockStatement(settings.guard), ...checkDeadlockSoon(settings)].join('; '));
   }
-  await session.sql.begin(settings.lease ? leasedIsolation : '', async (sql) => {
-    const inside: Session = { ...session, sql: sql as unknown as Session['sql'], tap: session.tap };
+  await inTransaction(session, settings.lease ? leasedIsolation : '', async (inside) => {
     for (const run of runs) {
       await runInside(inside, run, settings);
       onDone(run);
     }
-    if (settings.lease) await sql.unsafe(leaveTransaction(settings).join('; '));
+    if (settings.lease) await inside.sql.unsafe(leaveTransaction(settings).join('; '));
   });
   // COMMIT of a transaction that has failed is a ROLLBACK, and no error.
   if (session.tap.lastTag !== 'COMMIT') throw new Error(`COMMIT was answered by ${session.tap.lastTag}`);
+}
+
+/** The driver's `begin`, but for a connection that breaks: its ROLLBACK would end the process, in a socket that is gone. */
+async function inTransaction(
+  session: Session,
+  mode: string,
+  work: (inside: Session) => Promise<void>,
+): Promise<void> {
+  let broken: unknown;
+  try {
+    await session.sql.begin(mode, async (sql) => {
+      try {
+        await work({ ...session, sql: sql as unknown as Session['sql'], tap: session.tap });
+      } catch (error) {
+        if (session.isOpen() && !isConnectionLost(error instanceof EduschemaError ? error.cause : error))
+          throw error;
+        broken = error;
+        // The driver ends `begin` when the connection closes.
+        await new Promise(() => {});
+      }
+    });
+  } catch (error) {
+    if (isConnectionLost(error)) await nextTurn();
+    throw broken ?? error;
+  }
 }
 
 async function runInside(session: Session, run: Run, settings: RunSettings): Promise<void> {
@@ -137,20 +164,13 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
 }
 
 function endedTransaction(prepared: PreparedModule, transaction: 'none' | 'failed'): EduschemaError {
+  const code = codeOf({ hook: hookOf(prepared) });
   if (transaction === 'failed') {
-    return new EduschemaError(
-      'migration-failed',
-      `a query of ${titleOf(prepared)} failed, and the error was caught`,
-      {
-        hint: 'let it through, or put the query into sql.savepoint()',
-      },
-    );
+    return new EduschemaError(code, `a query of ${titleOf(prepared)} failed, and the error was caught`, {
+      hint: 'let it through, or put the query into sql.savepoint()',
+    });
   }
-  return new EduschemaError(
-    'migration-failed',
-    `${titleOf(prepared)} ended the transaction that it runs in`,
-    {
-      hint: 'leave COMMIT and ROLLBACK to eduschema, or write: export const transaction = false',
-    },
-  );
+  return new EduschemaError(code, `${titleOf(prepared)} ended the transaction that it runs in`, {
+    hint: `leave COMMIT and ROLLBACK to eduschema${hookOf(prepared) ? '' : ', or write: export const transaction = false'}`,
+  });
 }

@@ -1,3 +1,4 @@
+import type { Hooks } from '../config.ts';
 import type { LockHolder } from '../db/advisory-lock.ts';
 import type { Blocker } from '../db/blockers.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
@@ -12,6 +13,10 @@ export interface MigrationSettings extends FolderSettings {
   readonly schema?: string | undefined;
   /** The role that owns what migrations create. */
   readonly role?: string | undefined;
+  /** What runs before the first pending migration and after the last one. */
+  readonly hooks?: Hooks | undefined;
+  /** The file that the hooks come from, as a path and as the user calls it. */
+  readonly hooksFile?: { readonly path: string; readonly shown: string } | undefined;
   /** The longest that one try waits for a lock, as PostgreSQL writes it: `2s`; `0` waits without a limit, once. */
   readonly lockTimeout?: string | undefined;
   /** Seconds to go on trying for locks. */
@@ -45,11 +50,12 @@ export type MigrationEvent =
   | { readonly type: 'terminated'; readonly blocker: Blocker }
   | { readonly type: 'not-terminated'; readonly blocker: Blocker; readonly reason: string }
   | ProgressEvent
+  /** A migration begins, or a hook; `index` and `total` count migrations, or hooks of its kind. */
   | { readonly type: 'started'; readonly name: string; readonly index: number; readonly total: number }
   | { readonly type: 'done'; readonly name: string; readonly durationMs: number }
   /** What was found out about a run that ended in the middle, and what was done about it. */
   | { readonly type: 'resumed'; readonly message: string }
-  /** Something unfinished that the migration left in the database, and the SQL that finishes it. */
+  /** Something that the migration left unfinished, or owned by another role, and the SQL that puts it right. */
   | { readonly type: 'left'; readonly name: string; readonly leftover: Leftover }
   | { readonly type: 'notice'; readonly severity: string; readonly message: string }
   | { readonly type: 'log'; readonly message: string };
