@@ -44,5 +44,6 @@ export function reportMigrations(
 
 function showHooks(hooks: MigrateResult['hooks']): string {
   if (hooks.length === 0) return '';
-  return `\nran ${hooks.map(({ name, durationMs }) => `the ${name} in ${showDuration(durationMs)}`).join(', ')}`;
+  const shown = hooks.map(({ name, durationMs }) => `${name} (${showDuration(durationMs)})`);
+  return `\nhooks run: ${shown.join(', ')}`;
 }
