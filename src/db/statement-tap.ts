@@ -18,6 +18,8 @@ export interface StatementTap {
   reset(): void;
   /** Resolves when the server has answered the message under way, with its answer; rejects when the connection breaks. */
   nextAnswer(): Promise<Answer>;
+  /** Calls `listener` whenever the server is ready for another query. */
+  onReady(listener: () => void): void;
 }
 
 /** What came of one message. */
@@ -44,6 +46,7 @@ export function tapStatements(socket: Duplex): StatementTap {
   let closed = false;
   let body: Buffer[] | undefined;
   let cancelKey: Buffer | undefined;
+  let tellReady = () => {};
 
   const current = () => answers.at(-1) as Answer;
   const bodyEnds = (content: Buffer) => {
@@ -58,6 +61,7 @@ export function tapStatements(socket: Duplex): StatementTap {
       const told = waiting;
       waiting = [];
       for (const { resolve } of told) resolve(answer);
+      tellReady();
     }
   };
   const headerEnds = () => {
@@ -105,6 +109,9 @@ export function tapStatements(socket: Duplex): StatementTap {
     },
     reset() {
       answers = [{ completed: 0 }];
+    },
+    onReady(listener) {
+      tellReady = listener;
     },
     nextAnswer() {
       if (closed) return Promise.reject(connectionClosed());
