@@ -5,6 +5,7 @@ import { EduschemaError } from '../errors.ts';
 import { sendCancelRequest } from './cancel-request.ts';
 import { connectionClosed, explainConnectError, explainServerError } from './explain-error.ts';
 import { quoteIdentifier } from './identifiers.ts';
+import { sendOneByOne } from './one-by-one.ts';
 import { isPooled, sqlAs } from './pooler.ts';
 import { openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
@@ -59,7 +60,7 @@ export interface SessionOptions {
   /** The role that the session takes on after logging in. */
   readonly role?: string | undefined;
   readonly onNotice?: (notice: Notice) => void;
-  /** No pooler stands in between, as an earlier session showed: prepared statements and pipelines can be used. */
+  /** No pooler stands in between, as an earlier session showed: prepared statements can be used. */
   readonly direct?: boolean;
   /** Do not wait, at the end, until the server has closed the session: for a process that ends anyway. */
   readonly leaves?: boolean;
@@ -164,8 +165,6 @@ async function openSessionAt(
     fetch_types: options.fetchTypes ?? false,
     // See Session.preparing.
     prepare: false,
-    // PgBouncer takes a session back too early when the first half of a query follows another one at its heels.
-    max_pipeline: options.direct ? 100 : 0,
     onnotice: options.onNotice ?? (() => {}),
     // Files are split as the SQL standard reads strings, whatever the database is set to.
     connection: {
@@ -189,6 +188,7 @@ async function openSessionAt(
     };
     const answers = tap as StatementTap | undefined;
     const pooled = isPooled(answers?.cancelKey, facts.pid);
+    if (pooled && opened && answers) sendOneByOne(opened, answers);
     let cancelling: Promise<void> | undefined;
     const cancel = () => {
       cancelling ??= sendCancelRequest(target, address, answers?.cancelKey).finally(() => {

@@ -20,6 +20,8 @@ export interface StatementTap {
   reset(): void;
   /** Resolves when the server has answered the message under way, with its answer; rejects when the connection breaks. */
   nextAnswer(): Promise<Answer>;
+  /** Calls `listener` whenever the server is ready for another query. */
+  onReady(listener: () => void): void;
 }
 
 /** What came of one message. */
@@ -48,6 +50,7 @@ export function tapStatements(socket: Duplex): StatementTap {
   let body: Buffer[] | undefined;
   let cancelKey: Buffer | undefined;
   let lastTag = '';
+  let tellReady = () => {};
 
   const current = () => answers.at(-1) as Answer;
   const bodyEnds = (content: Buffer) => {
@@ -64,6 +67,7 @@ export function tapStatements(socket: Duplex): StatementTap {
       const told = waiting;
       waiting = [];
       for (const { resolve } of told) resolve(answer);
+      tellReady();
     }
   };
   const headerEnds = () => {
@@ -113,6 +117,9 @@ export function tapStatements(socket: Duplex): StatementTap {
     },
     reset() {
       answers = [{ completed: 0 }];
+    },
+    onReady(listener) {
+      tellReady = listener;
     },
     nextAnswer() {
       if (closed) return Promise.reject(connectionClosed());
