@@ -62,4 +62,6 @@ export type ErrorCode =
   | 'statement-unclear'
   | 'statement-edited'
   | 'index-invalid'
-  | 'journal-invalid';
+  | 'journal-invalid'
+  | 'table-missing'
+  | 'table-unsuitable';

@@ -1,6 +1,9 @@
 import type { HookMigration } from '../config.ts';
+import type { LockKey } from '../db/advisory-lock.ts';
+import { cancelOnAbort } from '../db/cancel-on-abort.ts';
 import type { Database, Session } from '../db/connect.ts';
-import { look } from '../db/look.ts';
+import { withLockRetries } from '../db/lock-retries.ts';
+import { watchSession } from '../db/watch-session.ts';
 import { toolVersion } from '../tool-version.ts';
 import {
   forgetRepeatableStatement,
@@ -13,7 +16,6 @@ import {
 } from './journal-statements.ts';
 import { explainLostLease } from './lease.ts';
 import { watchLeftovers } from './leftover-watch.ts';
-import { withLockRetries } from './lock-retries.ts';
 import { interrupted, outcomeOf } from './outcome.ts';
 import type { MigrationPlan } from './plan.ts';
 import { forbidSessionNeeds } from './pooled-plan.ts';
@@ -23,7 +25,6 @@ import { runMigration, runTogether } from './run.ts';
 import type { Run, RunSettings, Said } from './run-settings.ts';
 import type { MigrationSettings } from './settings.ts';
 import { confirmTurn, forbidLostTurn, guardKey, type HeldTurn } from './turn.ts';
-import { watchWorker } from './watch-worker.ts';
 
 /** One migration that was applied or undone. */
 export interface MigrationDone extends HookMigration {
@@ -68,6 +69,7 @@ export async function executePlan(
   const hooks: HookDone[] = [];
   const session = {
     applicationName: settings.lease?.workerName ?? 'eduschema migration',
+    emptied: true,
     fetchTypes: [...before, ...steps, ...after].some(({ kind }) => kind === 'module'),
     onNotice: (notice: { severity?: string; message?: string }) =>
       settings.onProgress?.({
@@ -94,14 +96,15 @@ export async function executePlan(
       else done.push({ ...describeUnit(unit), durationMs: Math.round(durationMs) });
       settings.onProgress?.({ type: 'done', name, durationMs });
     };
+    const watched = { ...settings, guard: guardKey(settings) };
     const settingsWith = (lockTimeout: string, said = nothingSaid) =>
-      runSettings(database, worker, settings, lockTimeout, said);
+      runSettings(database, worker, watched, lockTimeout, said);
     const runAsOne = async (group: readonly Prepared[]) => {
       const [first] = group;
       if (!first) return;
       const [doneBefore, hooksBefore] = [done.length, hooks.length];
       const runs = group.map((prepared) => toRun(plan, prepared, doneBefore, settings, options));
-      await withLockRetries(database, worker, settings, (lockTimeout) => {
+      await withLockRetries(database, worker, watched, (lockTimeout) => {
         done.length = doneBefore;
         hooks.length = hooksBefore;
         begin(first);
@@ -123,7 +126,7 @@ export async function executePlan(
           const said = prepared === inDoubt ? options.said : undefined;
           const attempt = (lockTimeout: string) => runMigration(worker, run, settingsWith(lockTimeout, said));
           await (isTransactional(prepared)
-            ? withLockRetries(database, worker, settings, attempt)
+            ? withLockRetries(database, worker, watched, attempt)
             : attempt('0'));
           finish(run);
           if (leftovers.mayLeave(prepared)) await leftovers.tell(nameOfUnit(prepared.unit));
@@ -156,7 +159,7 @@ const nothingSaid: Said = { markDone: [], redo: [] };
 function runSettings(
   database: Database,
   worker: Session,
-  settings: HeldTurn,
+  settings: HeldTurn & { readonly guard: LockKey },
   lockTimeout: string,
   said: Said,
 ): RunSettings {
@@ -167,13 +170,13 @@ function runSettings(
     schema: settings.schema,
     versionNumber: worker.facts.versionNumber,
     triesAgain: settings.lockTimeout !== '0',
-    guard: guardKey(settings),
+    guard: settings.guard,
     lease: settings.lease,
     confirmTurn: () => confirmTurn(database, worker, settings),
     keeper: database.sql,
     journal: settings.journal,
     said,
-    watched: (work) => watchWorker(database, worker, settings, work),
+    watched: (work) => watchSession(database, worker, settings, work),
     withLocks: (attempt) => withLockRetries(database, worker, settings, attempt),
     onResume: (message) => settings.onProgress?.({ type: 'resumed', message }),
     signal: settings.signal,
@@ -232,22 +235,4 @@ export function recordOf(
   return direction === 'up'
     ? recordStatement(journal, { ...unit.file, kind: 'migration' }, recorded)
     : forgetStatement(journal, unit.recordedAs ?? unit.file.version);
-}
-
-/** Cancels the worker's statement on the server when the signal comes, again and again until it has heard. */
-function cancelOnAbort(database: Database, worker: Session, signal: AbortSignal | undefined): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  const cancel = () => {
-    const send = () =>
-      void (
-        worker.pooled ? worker.cancel() : look(database.sql, `SELECT pg_cancel_backend(${worker.facts.pid})`)
-      ).catch(() => {});
-    send();
-    timer = setInterval(send, 250);
-  };
-  signal?.addEventListener('abort', cancel, { once: true });
-  return () => {
-    clearInterval(timer);
-    signal?.removeEventListener('abort', cancel);
-  };
 }

@@ -1,6 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Session } from '../db/connect.ts';
-import { isConnectionLost } from '../db/explain-error.ts';
+import { inTransaction } from '../db/in-transaction.ts';
 import { EduschemaError } from '../errors.ts';
 import { codeOf } from './failure.ts';
 import { sinceTransactionStart } from './journal-statements.ts';
@@ -10,12 +9,12 @@ import { runPieces } from './run-pieces.ts';
 import { describe, hookOf, type Run, type RunSettings, titleOf } from './run-settings.ts';
 import { runStatements } from './run-statements.ts';
 import {
-  checkDeadlockSoon,
   closingStatements,
   insideTransaction,
   lockStatement,
   openingStatements,
   restoreEncoding,
+  yieldToDeadlocks,
 } from './session-sql.ts';
 import { closeStatements, migrationOf } from './statement-journal.ts';
 import { beginMessages, enterTransaction, leasedIsolation, leaveTransaction } from './transaction-sql.ts';
@@ -57,42 +56,16 @@ export async function runTogether(
 ): Promise<void> {
   if (!settings.lease) {
     await session.sql.unsafe('DISCARD ALL');
-    await session.sql.unsafe([lockStatement(settings.guard), ...checkDeadlockSoon(settings)].join('; '));
+    await session.sql.unsafe([lockStatement(settings.guard), ...yieldToDeadlocks(settings)].join('; '));
   }
-  await inTransaction(session, settings.lease ? leasedIsolation : '', async (inside) => {
+  await inTransaction(session, settings.lease ? leasedIsolation : '', async (sql) => {
+    const inside: Session = { ...session, sql: sql as unknown as Session['sql'], tap: session.tap };
     for (const run of runs) {
       await runInside(inside, run, settings);
       onDone(run);
     }
-    if (settings.lease) await inside.sql.unsafe(leaveTransaction(settings).join('; '));
+    if (settings.lease) await sql.unsafe(leaveTransaction(settings).join('; '));
   });
-  // COMMIT of a transaction that has failed is a ROLLBACK, and no error.
-  if (session.tap.lastTag !== 'COMMIT') throw new Error(`COMMIT was answered by ${session.tap.lastTag}`);
-}
-
-/** The driver's `begin`, but for a connection that breaks: its ROLLBACK would end the process, in a socket that is gone. */
-async function inTransaction(
-  session: Session,
-  mode: string,
-  work: (inside: Session) => Promise<void>,
-): Promise<void> {
-  let broken: unknown;
-  try {
-    await session.sql.begin(mode, async (sql) => {
-      try {
-        await work({ ...session, sql: sql as unknown as Session['sql'], tap: session.tap });
-      } catch (error) {
-        if (session.isOpen() && !isConnectionLost(error instanceof EduschemaError ? error.cause : error))
-          throw error;
-        broken = error;
-        // The driver ends `begin` when the connection closes.
-        await new Promise(() => {});
-      }
-    });
-  } catch (error) {
-    if (isConnectionLost(error)) await nextTurn();
-    throw broken ?? error;
-  }
 }
 
 async function runInside(session: Session, run: Run, settings: RunSettings): Promise<void> {

@@ -1,4 +1,5 @@
 import { quoteIdentifier } from '../db/identifiers.ts';
+import { defaultLockTimeout } from '../db/lock-settings.ts';
 import { recordOf } from './execute.ts';
 import type { Journal } from './journal.ts';
 import { sinceTransactionStart } from './journal-statements.ts';
@@ -8,7 +9,7 @@ import { preparationStatements } from './prepare-journal.ts';
 import { bodyOf, bytesLeftOut, restOf } from './script-body.ts';
 import { renderHooks } from './script-hooks.ts';
 import { closingStatements, openingStatements, type SessionSettings } from './session-sql.ts';
-import { defaultLockTimeout, type MigrationSettings } from './settings.ts';
+import type { MigrationSettings } from './settings.ts';
 import { migrationOf, type Unfinished } from './statement-journal.ts';
 
 export interface ScriptOptions {
