@@ -59,9 +59,12 @@ export type ErrorCode =
   | 'migration-missing'
   | 'migration-irreversible'
   | 'migration-failed'
+  | 'hook-failed'
   | 'statement-unclear'
   | 'statement-edited'
   | 'index-invalid'
   | 'journal-invalid'
   | 'plan-invalid'
-  | 'plan-differs';
+  | 'plan-differs'
+  | 'table-missing'
+  | 'table-unsuitable';

@@ -14,13 +14,14 @@ export function watchMigrations(context: DatabaseContext<CommonOptions>): Migrat
 
 /** What `migrate` or `rollback` did, as a report. */
 export function reportMigrations(
-  { done, previous, current, script, planSha256 }: MigrateResult,
+  { done, hooks, previous, current, script, planSha256 }: MigrateResult,
   verb: 'applied' | 'undone',
 ): Report {
   const summary = {
     [verb]: done.length,
     previous: previous ?? null,
     current: current ?? null,
+    ...(hooks.length > 0 ? { hooks } : {}),
     ...(planSha256 ? { planSha256 } : {}),
   };
   if (script !== undefined) return { rows: [], summary, text: script === '' ? '-- nothing to do\n' : script };
@@ -38,7 +39,13 @@ export function reportMigrations(
     summary,
     message:
       done.length === 0
-        ? `nothing to do; ${now}${plan}`
-        : `${countOf(done.length, 'migration')} ${verb} in ${showDuration(durationMs)}; ${now}${plan}`,
+        ? `${hooks.length > 0 ? 'no migration was pending' : 'nothing to do'}; ${now}${showHooks(hooks)}${plan}`
+        : `${countOf(done.length, 'migration')} ${verb} in ${showDuration(durationMs)}; ${now}${showHooks(hooks)}${plan}`,
   };
+}
+
+function showHooks(hooks: MigrateResult['hooks']): string {
+  if (hooks.length === 0) return '';
+  const shown = hooks.map(({ name, durationMs }) => `${name} (${showDuration(durationMs)})`);
+  return `\nhooks run: ${shown.join(', ')}`;
 }

@@ -63,6 +63,7 @@ async function followPlan(
 
 const unchanged = ({ plan: { state } }: Fit): MigrateResult => ({
   done: [],
+  hooks: [],
   previous: state.current,
   current: state.current,
   script: undefined,
@@ -91,18 +92,25 @@ async function carryOut(
   said: Said,
 ): Promise<MigrateResult> {
   const { options } = read.plan;
-  const done = await notePlanRun(database, held, read, { plan, before, fingerprint }, async (afterStep) => {
-    await prepareJournal(database, journal, plan, held);
-    if (plan.steps.length === 0) return [];
-    return executePlan(database, plan, held, {
-      singleTransaction: options.singleTransaction,
-      said,
-      command: `eduschema migrate --from-plan ${read.shown}`,
-      afterStep,
-    });
-  });
+  const { done, hooks } = await notePlanRun(
+    database,
+    held,
+    read,
+    { plan, before, fingerprint },
+    async (afterStep) => {
+      await prepareJournal(database, journal, plan, held);
+      if (plan.steps.length === 0 && plan.hooks.after.length === 0) return { done: [], hooks: [] };
+      return executePlan(database, plan, held, {
+        singleTransaction: options.singleTransaction,
+        said,
+        command: `eduschema migrate --from-plan ${read.shown}`,
+        afterStep,
+      });
+    },
+  );
   return {
     done,
+    hooks,
     previous: plan.state.current,
     current: currentAfter(plan.state, plan.steps),
     script: undefined,

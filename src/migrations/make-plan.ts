@@ -2,9 +2,10 @@ import type { Database } from '../db/connect.ts';
 import { EduschemaError } from '../errors.ts';
 import type { MigrateResult } from './carry-out.ts';
 import { folderOf } from './folder.ts';
+import { readHooks } from './hooks.ts';
 import { type Journal, readJournal } from './journal.ts';
-import { type MigratePlanOptions, planMigrate } from './plan.ts';
-import { describePlan, findSearchPath, fingerprintOf } from './plan-document.ts';
+import { type MigratePlanOptions, type MigrationPlan, planMigrate } from './plan.ts';
+import { describePlan, findSearchPath, fingerprintOf, type PlanDocument } from './plan-document.ts';
 import { forbidOtherFile, type NamedFile, renderPlan, writePlan } from './plan-file.ts';
 import { listPlaceholders, type PlannedStep } from './plan-steps.ts';
 import type { MigrationSettings } from './settings.ts';
@@ -17,6 +18,7 @@ export interface MadePlan {
   readonly sha256: string;
   readonly fingerprint: string;
   readonly steps: readonly PlannedStep[];
+  readonly hooks: PlanDocument['hooks'];
   /** What a person should know of it. */
   readonly warnings: readonly string[];
 }
@@ -28,7 +30,7 @@ export interface MadePlan {
 export async function makePlan(
   database: Database,
   settings: MigrationSettings,
-  options: MigratePlanOptions,
+  options: Omit<MigratePlanOptions, 'hooks'>,
   file: NamedFile,
 ): Promise<MigrateResult> {
   const toStdout = file.shown === '-';
@@ -37,7 +39,7 @@ export async function makePlan(
     folderOf(settings),
     readJournal(database.sql, settings.journal),
   ]);
-  const plan = await planMigrate(folder, journal, options);
+  const plan = await planMigrate(folder, journal, { ...options, hooks: readHooks(settings) });
   const unfinished = await listUnfinished(database.sql, journal);
   const searchPath = await findSearchPath(database.sql, settings);
   const fingerprint = await fingerprintOf(database.sql, settings);
@@ -53,6 +55,7 @@ export async function makePlan(
   if (!toStdout) writePlan(file, text);
   return {
     done: [],
+    hooks: [],
     previous: plan.state.current,
     current: plan.state.current,
     script: toStdout ? text : undefined,
@@ -61,7 +64,8 @@ export async function makePlan(
       sha256,
       fingerprint: fingerprint.sha256,
       steps: document.steps,
-      warnings: warningsOf(document.steps, listPlaceholders(plan.steps)),
+      hooks: document.hooks,
+      warnings: warningsOf(document, plan),
     },
   };
 }
@@ -75,16 +79,27 @@ function forbidChange(before: Journal, after: Journal): void {
   });
 }
 
-function warningsOf(steps: readonly PlannedStep[], placeholders: readonly string[]): string[] {
+function warningsOf(
+  { steps, hooks }: Pick<PlanDocument, 'steps' | 'hooks'>,
+  plan: Pick<MigrationPlan, 'steps' | 'hooks'>,
+): string[] {
+  const placeholders = listPlaceholders([...plan.hooks.before, ...plan.steps, ...plan.hooks.after]);
   const secret =
     placeholders.length > 0
       ? [`the plan holds the values of ${placeholders.join(', ')}: where these are secret, so is the plan`]
       : [];
+  const isCode = ({ kind }: PlannedStep) => kind === 'code';
   const code = steps
-    .filter(({ kind }) => kind === 'code')
+    .filter(isCode)
     .map(
       ({ file }) =>
         `${file} is code: the plan has the checksum of this file, not its statements, nor what it imports`,
     );
-  return [...secret, ...code];
+  const functions = [...hooks.before, ...hooks.after]
+    .filter(isCode)
+    .map(
+      ({ name }) =>
+        `the ${name} is a function: the plan has the checksum of its text, not its statements, nor what it calls`,
+    );
+  return [...secret, ...code, ...functions];
 }

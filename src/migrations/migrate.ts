@@ -1,6 +1,7 @@
 import type { Database } from '../db/connect.ts';
 import { carryOut, type MigrateResult } from './carry-out.ts';
 import { folderOf } from './folder.ts';
+import { readHooks } from './hooks.ts';
 import { readJournal } from './journal.ts';
 import { type MigratePlanOptions, planMigrate, planRollback } from './plan.ts';
 import type { NamedFile } from './plan-file.ts';
@@ -9,7 +10,7 @@ import type { Said } from './run-settings.ts';
 import type { Selection } from './select.ts';
 import type { MigrationSettings } from './settings.ts';
 
-export interface MigrateOptions extends MigratePlanOptions {
+export interface MigrateOptions extends Omit<MigratePlanOptions, 'hooks'> {
   /** Change nothing; return the SQL instead. */
   readonly dryRun?: boolean | undefined;
   /** Statements, by their ordinals, that an earlier run left in doubt: carried out, or to be carried out again. */
@@ -36,11 +37,17 @@ export async function migrate(
     const { migrateWithPlan } = await import('./migrate-with-plan.ts');
     return migrateWithPlan(database, settings, options);
   }
-  return carryOut(database, settings, (folder, journal) => planMigrate(folder, journal, options), {
-    ...options,
-    said: saidOf(options),
-    command: 'eduschema migrate',
-  });
+  const hooks = readHooks(settings);
+  return carryOut(
+    database,
+    settings,
+    (folder, journal) => planMigrate(folder, journal, { ...options, hooks }),
+    {
+      ...options,
+      said: saidOf(options),
+      command: 'eduschema migrate',
+    },
+  );
 }
 
 export interface RollbackOptions extends Selection {

@@ -4,7 +4,6 @@ import { EduschemaError } from '../errors.ts';
 import { toolVersion } from '../tool-version.ts';
 import { findFailure } from './failed-at.ts';
 import type { Journal } from './journal.ts';
-import type { MigrationPlan } from './plan.ts';
 import { describeSettings, type PlanDocument, type PlannedSettings } from './plan-document.ts';
 import type { PlannedStatement, PlannedStep } from './plan-steps.ts';
 import type { Prepared } from './prepare.ts';
@@ -69,31 +68,49 @@ export function listJournalDifferences(
   return differences;
 }
 
-/** What would run otherwise than as planned. `now` describes the steps of `plan`. */
+/** Steps as they would run now, and described as in a plan's file. */
+export interface StepsNow {
+  readonly steps: readonly Prepared[];
+  readonly described: readonly PlannedStep[];
+  /** The plan was begun: what was carried out since is no difference. */
+  readonly begun: boolean;
+}
+
+/** What would run otherwise than as planned. */
 export function listStepDifferences(
-  planned: Pick<PlanDocument, 'steps' | 'forgotten'>,
-  { steps, forgotten }: MigrationPlan,
-  now: readonly PlannedStep[],
-  options: { readonly begun: boolean },
+  planned: readonly PlannedStep[],
+  { steps, described, begun }: StepsNow,
 ): Difference[] {
   const differences: Difference[] = [];
   const add = (change: Difference['change'], name: string, detail: string) =>
     differences.push({ of: 'migration', change, name, detail });
-  for (const [index, step] of now.entries()) {
-    const then = planned.steps.find(({ name }) => name === step.name);
-    if (!then) add('new', step.name, `${step.file} is pending, and not in the plan`);
+  for (const [index, step] of described.entries()) {
+    const prepared = steps[index] as Prepared;
+    const isHook = prepared.unit.type === 'hook';
+    const then = planned.find(({ name }) => name === step.name);
+    if (!then) add('new', step.name, isHook ? 'it is not in the plan' : `${step.file} is not in the plan`);
     else {
-      const what = describeChange(then, step, steps[index] as Prepared, options.begun);
+      const what = describeChange(then, step, prepared, begun);
       if (what) add('changed', step.name, what);
     }
   }
-  for (const { name, file } of planned.steps)
-    if (!now.some((step) => step.name === name)) add('gone', name, `there is no ${file} to apply`);
-  for (const name of forgotten)
-    if (!planned.forgotten.includes(name)) add('gone', `repeatable ${name}`, 'its file is gone');
-  for (const name of planned.forgotten)
-    if (!forgotten.includes(name)) add('new', `repeatable ${name}`, 'it has a file again');
+  for (const { name, file } of planned)
+    if (!described.some((step) => step.name === name)) add('gone', name, `there is no ${file} to carry out`);
   return differences;
+}
+
+/** Repeatable migrations whose row would go, or would not go, otherwise than as planned. */
+export function listForgottenDifferences(planned: readonly string[], now: readonly string[]): Difference[] {
+  const entry = (change: Difference['change'], name: string, detail: string): Difference => ({
+    of: 'migration',
+    change,
+    name: `repeatable ${name}`,
+    detail,
+  });
+  return [
+    ...now.filter((name) => !planned.includes(name)).map((name) => entry('gone', name, 'its file is gone')),
+    ...planned.filter((name) => !now.includes(name)).map((name) => entry('new', name, 'it has a file again')),
+  ];
 }
 
 function describeChange(

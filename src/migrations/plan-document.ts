@@ -2,11 +2,12 @@ import type { Sql } from 'postgres';
 import type { Database } from '../db/connect.ts';
 import { type SchemaFingerprint, takeFingerprint } from '../db/schema-fingerprint.ts';
 import { toolVersion } from '../tool-version.ts';
-import { type Journal, repeatableJournal, statementJournal } from './journal.ts';
+import { hooksJournal, type Journal, repeatableJournal, statementJournal } from './journal.ts';
 import { leaseTable } from './lease.ts';
 import type { MigratePlanOptions, MigrationPlan } from './plan.ts';
 import { planTable } from './plan-runs.ts';
 import { describeSteps, type PlannedStep } from './plan-steps.ts';
+import type { Prepared } from './prepare.ts';
 import { preparationStatements } from './prepare-journal.ts';
 import type { MigrationSettings } from './settings.ts';
 import type { Unfinished } from './statement-journal.ts';
@@ -33,6 +34,8 @@ export interface PlanDocument {
   /** What the journal itself needs before the first step. */
   readonly preparation: readonly string[];
   readonly steps: readonly PlannedStep[];
+  /** What runs around the steps. */
+  readonly hooks: { readonly before: readonly PlannedStep[]; readonly after: readonly PlannedStep[] };
   /** Repeatable migrations whose row goes. */
   readonly forgotten: readonly string[];
   /** Of the schema; see takeFingerprint. */
@@ -76,10 +79,12 @@ export interface PlanFacts {
 export function describePlan(
   { facts }: Pick<Database, 'facts'>,
   settings: MigrationSettings,
-  options: MigratePlanOptions,
+  options: Pick<MigratePlanOptions, keyof PlannedOptions>,
   { journal, plan, unfinished, fingerprint, searchPath }: PlanFacts,
   now: Date,
 ): PlanDocument {
+  const describe = (steps: readonly Prepared[]) =>
+    describeSteps(steps, unfinished, options.singleTransaction ?? false);
   return {
     eduschema: 'plan',
     format: planFormat,
@@ -98,7 +103,8 @@ export function describePlan(
       repeatable: Object.fromEntries(journal.repeatable.map(({ name, checksum }) => [name, checksum])),
     },
     preparation: plan.steps.length > 0 ? preparationStatements(journal, plan) : [],
-    steps: describeSteps(plan.steps, unfinished, options.singleTransaction ?? false),
+    steps: describe(plan.steps),
+    hooks: { before: describe(plan.hooks.before), after: describe(plan.hooks.after) },
     forgotten: plan.forgotten,
     fingerprint: fingerprint.sha256,
     objects: Object.fromEntries(fingerprint.objects),
@@ -128,6 +134,7 @@ export function fingerprintOf(
       journal,
       repeatableJournal(journal),
       statementJournal(journal),
+      hooksJournal(journal),
       leaseTable(journal),
       planTable(journal),
     ],

@@ -1,11 +1,13 @@
 import type { Database } from '../db/connect.ts';
 import type { SchemaFingerprint } from '../db/schema-fingerprint.ts';
 import type { MigrationFolder } from './folder.ts';
+import { planHooks, readHooks } from './hooks.ts';
 import { type Journal, readJournal } from './journal.ts';
 import { type MigrationPlan, planMigrate } from './plan.ts';
 import {
   type Difference,
   describeDifference,
+  listForgottenDifferences,
   listJournalDifferences,
   listStepDifferences,
   planDiffers,
@@ -35,8 +37,11 @@ export interface Fit {
 }
 
 /** Whether nothing is left to do. */
-export const isNothing = ({ plan, journal }: Fit) =>
-  plan.steps.length === 0 && plan.forgotten.length === 0 && journal.shape !== 'guide';
+export const isNothing = ({ plan, journal }: Pick<Fit, 'plan' | 'journal'>) =>
+  plan.steps.length === 0 &&
+  plan.hooks.after.length === 0 &&
+  plan.forgotten.length === 0 &&
+  journal.shape !== 'guide';
 
 /** Throws `plan-differs` when there are differences. */
 export function refuse({ shown }: ReadPlan, differences: readonly Difference[], server?: string): void {
@@ -56,20 +61,32 @@ export async function fitPlan(
   const run = await findPlanRun(sql, settings.journal, sha256);
   const { done, before } = standingOf(plan, journal, run !== undefined);
   const unfinished = await listUnfinished(sql, journal);
+  const { singleTransaction } = plan.options;
   const whole = await planMigrate(folder, before, optionsOf(plan));
-  const now = describeSteps(whole.steps, unfinished, plan.options.singleTransaction);
+  const now = (steps: readonly Prepared[]) => ({
+    steps,
+    described: describeSteps(steps, unfinished, singleTransaction),
+    begun: run !== undefined,
+  });
   const differences: Difference[] = [
-    ...listStepDifferences(plan, whole, now, { begun: run !== undefined }),
+    ...listStepDifferences(plan.steps, now(whole.steps)),
+    ...listForgottenDifferences(plan.forgotten, whole.forgotten),
     ...listJournalDifferences(plan.recorded, before),
   ];
   const known = new Set(journal.repeatable.map(({ name }) => name));
+  const steps = whole.steps.slice(done);
   const rest: MigrationPlan = {
     state: compareState(folder, journal),
-    steps: whole.steps.slice(done),
+    steps,
     forgotten: whole.forgotten.filter((name) => known.has(name)),
+    hooks: planHooks(readHooks(settings), steps, journal, singleTransaction),
   };
+  // Without steps, those alone run that an earlier run did not come to.
+  if (steps.length > 0) differences.push(...listStepDifferences(plan.hooks.before, now(rest.hooks.before)));
+  if (steps.length > 0 || rest.hooks.after.length > 0)
+    differences.push(...listStepDifferences(plan.hooks.after, now(rest.hooks.after)));
   const fit = { journal, plan: rest, done, run, unfinished };
-  if (isNothing({ ...fit, fingerprint: undefined })) {
+  if (isNothing(fit)) {
     refuse(read, differences);
     return { ...fit, fingerprint: undefined };
   }

@@ -2,7 +2,7 @@ import type { Database } from '../db/connect.ts';
 import { isConnectionLost } from '../db/explain-error.ts';
 import type { SchemaFingerprint } from '../db/schema-fingerprint.ts';
 import { EduschemaError } from '../errors.ts';
-import type { MigrationDone } from './execute.ts';
+import type { Executed } from './execute.ts';
 import { readJournal } from './journal.ts';
 import type { MigrationPlan } from './plan.ts';
 import { fingerprintOf } from './plan-document.ts';
@@ -15,7 +15,7 @@ import type { HeldTurn } from './turn.ts';
 /** Milliseconds that notes may take before they are made less often. */
 const freeMs = 2000;
 
-/** Called when so many steps of the run are done. */
+/** Called when so many steps of the run are done; with 0 after the hooks before them. */
 export type AfterStep = (count: number) => Promise<void>;
 
 /**
@@ -36,22 +36,23 @@ export async function notePlanRun(
     readonly before: number;
     readonly fingerprint: SchemaFingerprint | undefined;
   },
-  carryOut: (afterStep: AfterStep) => Promise<MigrationDone[]>,
-): Promise<MigrationDone[]> {
+  carryOut: (afterStep: AfterStep) => Promise<Executed>,
+): Promise<Executed> {
   const log = openPlanLog(sql, held, {
     sha256,
     steps: document.steps.length,
     objects: document.objects,
   });
   const take = () => fingerprintOf(sql, held);
-  await log.begin(before, fingerprint ?? (await take()));
+  const begins = plan.hooks.before.length > 0 && !document.options.singleTransaction ? 'begun' : 'running';
+  await log.begin(begins, before, fingerprint ?? (await take()));
   let [spent, cost, last] = [0, 0, performance.now()];
   const isDue = (next: Prepared) =>
     spent < freeMs || !isTransactional(next) || performance.now() - last > 10 * cost;
   try {
     const done = await carryOut(async (count) => {
-      const next = plan.steps[count];
-      if (!next || !isDue(next)) return;
+      const next = plan.steps[count] ?? plan.hooks.after[0];
+      if (!next || (count > 0 && !isDue(next))) return;
       const started = performance.now();
       await log.note('running', before + count, await take());
       last = performance.now();
@@ -85,8 +86,9 @@ function withCommand(error: unknown, shown: string): unknown {
   const named = (text: string | undefined) =>
     text?.replace(/eduschema migrate(?! --from-plan)/g, () => command);
   const hint =
-    error.hint === `fix the file and run ${command} again`
-      ? `fix the file and make a plan for the rest: eduschema migrate --plan ${shown}`
+    error.hint === `fix the file and run ${command} again` ||
+    error.hint === `fix the hook and run ${command} again`
+      ? `${error.hint.slice(0, 'fix the file'.length)} and make a plan for the rest: eduschema migrate --plan ${shown}`
       : named(error.hint);
   return new EduschemaError(code, message, { hint, excerpt: named(error.excerpt), details, cause });
 }

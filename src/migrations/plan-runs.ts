@@ -6,8 +6,11 @@ import { fenceOf, type Lease } from './lease.ts';
 
 /** How far the last run of a plan came, and what the schema was then. */
 export interface PlanRun {
-  /** `running`: nobody has heard how it ended. `stopped`: it failed or was interrupted, and said so. */
-  readonly state: 'running' | 'stopped' | 'finished';
+  /**
+   * `running`: nobody has heard how it ended; `begun`: nor whether the hooks before it have run. `stopped`: it failed or
+   * was interrupted, and said so.
+   */
+  readonly state: 'begun' | 'running' | 'stopped' | 'finished';
   /** Steps that were done when the schema was noted. */
   readonly done: number;
   readonly fingerprint: string;
@@ -45,7 +48,7 @@ async function exists(sql: Sql, journal: QualifiedName): Promise<boolean> {
 /** Writes how far a plan has come: one row a plan, kept as history. */
 export interface PlanLog {
   /** A run begins, with the schema as it is. Creates the table where it is missing. */
-  begin(done: number, fingerprint: SchemaFingerprint): Promise<void>;
+  begin(state: PlanRun['state'], done: number, fingerprint: SchemaFingerprint): Promise<void>;
   note(state: PlanRun['state'], done: number, fingerprint: SchemaFingerprint): Promise<void>;
 }
 
@@ -89,9 +92,9 @@ ON CONFLICT (plan) DO UPDATE SET state = EXCLUDED.state, done = EXCLUDED.done, f
   changes = EXCLUDED.changes, noted_at = clock_timestamp(), run_by = EXCLUDED.run_by, tool_version = EXCLUDED.tool_version`;
   };
   return {
-    async begin(done, fingerprint) {
+    async begin(state, done, fingerprint) {
       const missing = (await exists(sql, journal)) ? [] : createTable(journal);
-      await write([...missing, note('running', done, fingerprint)]);
+      await write([...missing, note(state, done, fingerprint)]);
     },
     note: (state, done, fingerprint) => write([note(state, done, fingerprint)]),
   };

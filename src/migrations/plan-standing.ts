@@ -74,7 +74,7 @@ export function listRunDifferences(
 /** The schema beside what it is expected to be. */
 export interface SchemaVerdict {
   readonly differences: readonly SchemaDifference[];
-  /** The steps that these are laid to: the last run ended in the middle of them, or before it could note the schema. */
+  /** The steps and hooks that these are laid to: the last run ended in the middle of them, or before it could note the schema. */
   readonly laidTo: readonly PlannedStep[];
 }
 
@@ -84,7 +84,7 @@ export interface SchemaVerdict {
  * `nextIsOpen`: the next step runs outside a transaction, and was or may have been begun.
  */
 export function judgeSchema(
-  { steps, objects, fingerprint }: PlanDocument,
+  { steps, hooks, objects, fingerprint }: PlanDocument,
   run: PlanRun | undefined,
   { done, nextIsOpen }: { readonly done: number; readonly nextIsOpen: boolean },
   now: SchemaFingerprint,
@@ -92,7 +92,9 @@ export function judgeSchema(
   const fits = now.sha256 === (run ?? { fingerprint }).fingerprint;
   if (fits || (done === 0 && now.sha256 === fingerprint)) return { differences: [], laidTo: [] };
   const expected = new Map(Object.entries({ ...objects, ...run?.changes }).flatMap(asObject));
-  const laidTo = run?.state === 'running' ? steps.slice(run.done, nextIsOpen ? done + 1 : done) : [];
+  const begun = run ? steps.slice(run.done, nextIsOpen ? done + 1 : done) : [];
+  const killed = run?.state === 'begun' ? [...hooks.before, ...begun] : begun;
+  const laidTo = run?.state === 'begun' || run?.state === 'running' ? killed : [];
   return { differences: listSchemaDifferences(expected, now.objects), laidTo };
 }
 

@@ -3,13 +3,13 @@ import type { Statement } from '../sql/split.ts';
 import { readGap } from './large-file.ts';
 import { divideIntoPieces, type Piece } from './pieces.ts';
 import { placeholderAt } from './placeholders.ts';
-import { isTransactional, nameOfUnit, type Prepared, type PreparedSql } from './prepare.ts';
+import { describeUnit, isTransactional, type Prepared, type PreparedSql } from './prepare.ts';
 import { migrationOf, type Unfinished } from './statement-journal.ts';
 
-/** A migration in a plan's file. */
+/** A migration in a plan's file, or a hook. */
 export interface PlannedStep {
   readonly name: string;
-  /** Null for a repeatable one. */
+  /** Null for a repeatable one, and for a hook. */
   readonly version: string | null;
   readonly description: string;
   readonly direction: 'up' | 'down';
@@ -17,8 +17,8 @@ export interface PlannedStep {
   readonly kind: 'sql' | 'code';
   /** As the user calls it. */
   readonly file: string;
-  /** Of the file and what it includes; of code, of the file alone. */
-  readonly checksum: string;
+  /** Of the file and what it includes; of code, of the file or function alone; null for a hook in SQL. */
+  readonly checksum: string | null;
   /** `own`: a transaction of its own, `shared`: one for the whole plan, `none`: outside of one. */
   readonly transaction: 'own' | 'shared' | 'none';
   /** Ordinals of statements that an earlier run carried out, of a migration outside a transaction. */
@@ -55,18 +55,14 @@ function describeStep(
   singleTransaction: boolean,
 ): PlannedStep {
   const { unit, direction } = step;
-  const versioned = unit.type === 'versioned';
   const begun = unfinished.find(
     (known) => known.migration === migrationOf(unit) && known.direction === direction,
   );
   return {
-    name: nameOfUnit(unit),
-    version: versioned ? unit.file.version : null,
-    description: versioned ? unit.file.description : unit.file.name,
+    ...describeUnit(unit),
     direction,
     kind: step.kind === 'sql' ? 'sql' : 'code',
-    file: unit.file.file,
-    checksum: unit.file.checksum,
+    checksum: unit.type === 'hook' ? (unit.checksum ?? null) : unit.file.checksum,
     transaction: !isTransactional(step) ? 'none' : singleTransaction ? 'shared' : 'own',
     carriedOut: begun?.done ?? [],
     statements: step.kind === 'sql' ? describeStatements(step) : null,

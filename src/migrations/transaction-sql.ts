@@ -1,6 +1,6 @@
 import type { Lease } from './lease.ts';
 import type { RunSettings } from './run-settings.ts';
-import { checkDeadlockSoon, lockStatement } from './session-sql.ts';
+import { lockStatement, yieldToDeadlocks } from './session-sql.ts';
 
 /** SQL, for inside a transaction, that undoes settings of the session and of the transaction. */
 const resetAll = ['RESET SESSION AUTHORIZATION', 'RESET ROLE', 'RESET ALL'];
@@ -23,7 +23,7 @@ const cleanSession = ({ workerName }: Lease) => [
  */
 export function beginMessages(settings: RunSettings, opening: readonly string[]): string[] {
   if (settings.lease) return [[beginLeased, ...enterTransaction(settings, opening)].join('; ')];
-  const waiting = [lockStatement(settings.guard), ...checkDeadlockSoon(settings)].join('; ');
+  const waiting = [lockStatement(settings.guard), ...yieldToDeadlocks(settings)].join('; ');
   return ['DISCARD ALL', waiting, ['BEGIN', ...opening].join('; ')];
 }
 

@@ -10,6 +10,7 @@ import {
 import type { Database, Session } from '../db/connect.ts';
 import { quoteName } from '../db/identifiers.ts';
 import { forbidStatementPooling } from '../db/pooler.ts';
+import { defaultWaitSeconds } from '../db/work-settings.ts';
 import { EduschemaError } from '../errors.ts';
 import {
   findLease,
@@ -19,7 +20,7 @@ import {
   removeExpiredLease,
   takeLease,
 } from './lease.ts';
-import { defaultLeaseSeconds, defaultWaitSeconds, type MigrationSettings } from './settings.ts';
+import { defaultLeaseSeconds, type MigrationSettings } from './settings.ts';
 
 /** The settings of a runner whose turn it is. */
 export interface HeldTurn extends MigrationSettings {

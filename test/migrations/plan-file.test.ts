@@ -255,11 +255,11 @@ const changes: Readonly<Record<string, readonly [(project: Project) => unknown, 
   ],
   'takes a file away': [
     ({ settings }) => rmSync(join(settings.directory, '3_index.sql')),
-    ['gone 3_index: there is no migrations/3_index.sql to apply'],
+    ['gone 3_index: there is no migrations/3_index.sql to carry out'],
   ],
   'adds a migration': [
     ({ write }) => write({ '4_more.sql': 'SELECT 1;' }),
-    ['new 4_more: migrations/4_more.sql is pending, and not in the plan'],
+    ['new 4_more: migrations/4_more.sql is not in the plan'],
   ],
   'applies one of them': [
     (project) => project.migrate({ steps: 1 }, withNote),
@@ -272,7 +272,7 @@ const changes: Readonly<Record<string, readonly [(project: Project) => unknown, 
   'undoes what was applied': [
     (project) => project.sql`DELETE FROM schema_versions`,
     [
-      'new 1_materials: migrations/1_materials.sql is pending, and not in the plan',
+      'new 1_materials: migrations/1_materials.sql is not in the plan',
       'gone 1: it is no longer applied',
     ],
   ],
