@@ -49,6 +49,7 @@ export type ErrorCode =
   | 'folder-missing'
   | 'file-unreadable'
   | 'file-exists'
+  | 'file-unwritable'
   | 'version-invalid'
   | 'version-duplicate'
   | 'version-unknown'
@@ -63,5 +64,7 @@ export type ErrorCode =
   | 'statement-edited'
   | 'index-invalid'
   | 'journal-invalid'
+  | 'plan-invalid'
+  | 'plan-differs'
   | 'table-missing'
   | 'table-unsuitable';

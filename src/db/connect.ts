@@ -93,6 +93,11 @@ export async function withDatabase<T>(
   }
 }
 
+/** A handle of postgres.js as anybody has it: it opens connections when they are needed, and more of them after one broke. */
+export function openHandle(url: string, options: { max?: number; idle_timeout?: number } = {}): Sql {
+  return postgres(url, { onnotice: () => {}, ...options });
+}
+
 async function withSession<T>(
   target: Target,
   options: SessionOptions,
