@@ -46,6 +46,7 @@ CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2026-02-
 CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
 CREATE INDEX log_at ON log (at);
 CREATE TYPE mood AS ENUM ('low', 'high');
+CREATE TABLE hooked (what text);
 INSERT INTO log SELECT n, date '2026-01-01' + n % 59 FROM generate_series(1, 3000) n;`,
   '2_rows.sql': `INSERT INTO t SELECT n, 'row ' || n, n % 7 FROM generate_series(1, 20000) n;
 SELECT pg_sleep(0.05);
@@ -90,6 +91,15 @@ export const up = async (sql: any) => {
 const folder = join(scratch, 'project');
 mkdirSync(join(folder, 'migrations', 'repeatable'), { recursive: true });
 for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, 'migrations', name), text);
+const hooks = {
+  before: 'SELECT pg_sleep(0.02)',
+  after: [
+    "INSERT INTO hooked VALUES ('after')",
+    'SELECT pg_sleep(0.05)',
+    "INSERT INTO hooked VALUES ('last')",
+  ],
+};
+writeFileSync(join(folder, 'eduschema.config.json'), JSON.stringify({ hooks }));
 
 const terminate = (name) => (database) =>
   ask(
@@ -304,6 +314,8 @@ async function stateOf(database) {
       UNION ALL SELECT 'data t ' || count(*) || ' ' || md5(string_agg(t::text, ',' ORDER BY id, note)) FROM t
       UNION ALL SELECT 'data log ' || count(*) || ' ' || md5(string_agg(log::text, ',' ORDER BY id)) FROM log
       UNION ALL SELECT 'data log_1 ' || count(*) || ' ' || md5(string_agg(l::text, ',' ORDER BY id)) FROM log_1 l
+      UNION ALL SELECT 'hooked ' || string_agg(what, ',') FROM hooked
+      UNION ALL SELECT 'due ' || hook FROM schema_versions_hooks
       UNION ALL SELECT 'journal ' || version || ' ' || kind || ' ' || checksum FROM schema_versions
       UNION ALL SELECT 'repeatable ' || name || ' ' || checksum FROM schema_versions_repeatable
       UNION ALL SELECT 'statement ' || migration || ' ' || ordinal || ' ' || hash || ' ' || state || recorded FROM schema_versions_statements
