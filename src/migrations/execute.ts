@@ -9,7 +9,6 @@ import {
   recordStatement,
   touchStatement,
 } from './journal-statements.ts';
-import { explainLostLease } from './lease.ts';
 import { watchLeftovers } from './leftover-watch.ts';
 import { withLockRetries } from './lock-retries.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
@@ -19,7 +18,8 @@ import { findInDoubt } from './resume.ts';
 import { runMigration, runTogether } from './run.ts';
 import type { Run, RunSettings, Said } from './run-settings.ts';
 import type { MigrationSettings } from './settings.ts';
-import { confirmTurn, forbidLostTurn, guardKey, type HeldTurn } from './turn.ts';
+import { confirmTurn, forbidLostTurn, guardKey, type HeldTurn, isTurnLost, lostTurn } from './turn.ts';
+import { proveByLock } from './turn-proof.ts';
 import { watchWorker } from './watch-worker.ts';
 
 /** One migration that was applied or undone. */
@@ -67,11 +67,12 @@ export async function executePlan(
     let started = performance.now();
     const begin = (index: number) => {
       settings.signal?.throwIfAborted();
-      forbidLostTurn(database, settings);
+      const step = steps[index] as Prepared;
+      forbidLostTurn(database, settings, outcomeOf(plan, step, options.singleTransaction ? 0 : done.length));
       started = performance.now();
       settings.onProgress?.({
         type: 'started',
-        name: nameOfUnit((steps[index] as Prepared).unit),
+        name: nameOfUnit(step.unit),
         index,
         total: steps.length,
       });
@@ -115,7 +116,9 @@ export async function executePlan(
       if (!options.singleTransaction) await makeDurable(database, settings, done);
       const error = settings.signal?.aborted
         ? interrupted(plan, options.singleTransaction ? 0 : done.length, thrown, options.command)
-        : explainLostLease(thrown);
+        : (await isTurnLost(settings, thrown))
+          ? lostTurn(settings, { cause: thrown, outcome: outcomeIn(thrown) })
+          : thrown;
       throw await leftovers.addTo(error);
     } finally {
       stop();
@@ -142,6 +145,7 @@ function runSettings(
     triesAgain: settings.lockTimeout !== '0',
     guard: guardKey(settings),
     lease: settings.lease,
+    proof: proveByLock(settings.token, guardKey(settings)),
     confirmTurn: () => confirmTurn(database, worker, settings),
     keeper: database.sql,
     journal: settings.journal,
@@ -201,6 +205,11 @@ export function recordOf(
   return direction === 'up'
     ? recordStatement(journal, { ...unit.file, kind: 'migration' }, recorded)
     : forgetStatement(journal, unit.recordedAs ?? unit.file.version);
+}
+
+function outcomeIn(error: unknown): string | undefined {
+  const outcome = error instanceof EduschemaError ? error.details?.outcome : undefined;
+  return typeof outcome === 'string' ? outcome : undefined;
 }
 
 function outcomeOf(plan: MigrationPlan, prepared: Prepared, done: number): string {

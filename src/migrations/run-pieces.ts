@@ -36,7 +36,7 @@ export async function runPieces(
   const { text, section, unit, direction } = prepared;
   const { statements } = section;
   const of = { migration: migrationOf(unit), direction };
-  const log = openStatementLog(settings.keeper, settings.journal, of);
+  const log = openStatementLog(settings.keeper, settings, of);
   const pieces = divideIntoPieces(text, statements);
   const progress = await findProgress(prepared, pieces, settings);
   await log.forget(Math.max(0, ...progress.rows.keys()) + 1);
@@ -136,8 +136,8 @@ async function attempt(work: Work, piece: Piece, lockTimeout: string | undefined
         [
           'RESET SESSION AUTHORIZATION',
           'RESET ROLE',
-          log.finished(ordinalsOf(piece)),
           settings.lease.fence,
+          log.finished(ordinalsOf(piece)),
         ].join('; '),
       );
     } else {

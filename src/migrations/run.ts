@@ -7,7 +7,6 @@ import { runPieces } from './run-pieces.ts';
 import { describe, type Run, type RunSettings, titleOf } from './run-settings.ts';
 import { runStatements } from './run-statements.ts';
 import {
-  checkDeadlockSoon,
   closingStatements,
   insideTransaction,
   lockStatement,
@@ -15,7 +14,14 @@ import {
   restoreEncoding,
 } from './session-sql.ts';
 import { closeStatements, migrationOf } from './statement-journal.ts';
-import { beginMessages, enterTransaction, leasedIsolation, leaveTransaction } from './transaction-sql.ts';
+import {
+  beginMessages,
+  enterTransaction,
+  leasedIsolation,
+  leaveTransaction,
+  proveTurn,
+  waitForGuard,
+} from './transaction-sql.ts';
 
 /** Runs a migration and records it; both in one transaction, unless it says `transaction:false`. */
 export async function runMigration(session: Session, run: Run, settings: RunSettings): Promise<void> {
@@ -30,6 +36,7 @@ export async function runMigration(session: Session, run: Run, settings: RunSett
   const after = [
     insideTransaction,
     ...closingStatements(settings),
+    ...proveTurn(settings),
     run.record(sinceTransactionStart),
     ...leaveTransaction(settings),
     'COMMIT',
@@ -54,7 +61,7 @@ export async function runTogether(
 ): Promise<void> {
   if (!settings.lease) {
     await session.sql.unsafe('DISCARD ALL');
-    await session.sql.unsafe([lockStatement(settings.guard), ...checkDeadlockSoon(settings)].join('; '));
+    await session.sql.unsafe(waitForGuard(settings));
   }
   await session.sql.begin(settings.lease ? leasedIsolation : '', async (sql) => {
     const inside: Session = { ...session, sql: sql as unknown as Session['sql'], tap: session.tap };
@@ -69,9 +76,12 @@ export async function runTogether(
 async function runInside(session: Session, run: Run, settings: RunSettings): Promise<void> {
   const { prepared } = run;
   const before = enterTransaction(settings, openingStatements(settings)).join('; ');
-  const after = [insideTransaction, ...closingStatements(settings), run.record(sinceTransactionStart)].join(
-    '; ',
-  );
+  const after = [
+    insideTransaction,
+    ...closingStatements(settings),
+    ...proveTurn(settings),
+    run.record(sinceTransactionStart),
+  ].join('; ');
   if (prepared.kind === 'sql') {
     return runStatements(
       session,
@@ -125,6 +135,7 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
     'BEGIN READ WRITE',
     ...(settings.lease ? enterTransaction(settings, []) : []),
     ...closingStatements(settings),
+    ...proveTurn(settings),
     run.record(durationMs),
     ...closing,
     ...leaveTransaction(settings),

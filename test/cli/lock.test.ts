@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type Lease, prepareLeaseTable, takeLease } from '../../src/migrations/lease.ts';
+import { type Lease, takeLease } from '../../src/migrations/lease.ts';
+import { prepareLeaseTable } from '../../src/migrations/lease-table.ts';
 import { breakLock } from '../../src/migrations/lock.ts';
 import { eduschema } from '../helpers/eduschema.ts';
 import { startProcess, until } from '../helpers/process.ts';
@@ -199,7 +200,7 @@ describe('lock', () => {
           expect.stringMatching(/removed the lease of process \d+/),
         ]);
         expect(await lease.isOurs()).toBe(false);
-        await expect(sql.unsafe(lease.fence)).rejects.toThrow('the lease is lost');
+        await expect(sql.unsafe(lease.fence)).rejects.toThrow('the turn is lost');
       });
     }),
   );
