@@ -8,7 +8,7 @@ import type { Said } from './run-settings.ts';
 import { renderScript } from './script.ts';
 import type { MigrationSettings } from './settings.ts';
 import { listUnfinished } from './statement-journal.ts';
-import { withTurn } from './turn.ts';
+import { stayConnected, withTurn } from './turn.ts';
 
 /** What `migrate` and `rollback` did. */
 export interface MigrateResult {
@@ -46,6 +46,8 @@ export async function carryOut(
   const [folder, journal] = await Promise.all([
     folderOf(settings),
     readJournal(database.sql, settings.journal),
+    // Reading large files takes a while.
+    options.dryRun ? undefined : stayConnected(database),
   ]);
   const plan = await planner(folder, journal);
   const unchanged = {

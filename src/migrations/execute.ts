@@ -116,8 +116,11 @@ export async function executePlan(
       if (!options.singleTransaction) await makeDurable(database, settings, done);
       const error = settings.signal?.aborted
         ? interrupted(plan, options.singleTransaction ? 0 : done.length, thrown, options.command)
-        : (await isTurnLost(settings, thrown))
-          ? lostTurn(settings, { cause: thrown, outcome: outcomeIn(thrown) })
+        : (await isTurnLost(database, worker, settings, thrown))
+          ? lostTurn(settings, {
+              cause: thrown,
+              outcome: outcomeIn(thrown) ?? outcomeAfter(plan, done.length),
+            })
           : thrown;
       throw await leftovers.addTo(error);
     } finally {
@@ -145,7 +148,7 @@ function runSettings(
     triesAgain: settings.lockTimeout !== '0',
     guard: guardKey(settings),
     lease: settings.lease,
-    proof: proveByLock(settings.token, guardKey(settings)),
+    proof: proveByLock(settings.token),
     confirmTurn: () => confirmTurn(database, worker, settings),
     keeper: database.sql,
     journal: settings.journal,
@@ -212,6 +215,20 @@ function outcomeIn(error: unknown): string | undefined {
   return typeof outcome === 'string' ? outcome : undefined;
 }
 
+/** When `done` steps stay, and nobody has said how the next one ended. */
+function outcomeAfter(plan: MigrationPlan, done: number): string {
+  const step = plan.steps[done];
+  if (step && isTransactional(step)) return outcomeOf(plan, step, done);
+  const current = currentAfter(plan.state, plan.steps.slice(0, done));
+  return `${partly(step)}${current ? `${current} is the current version` : 'no version is applied'}`;
+}
+
+function partly(step: Prepared | undefined): string {
+  return step && !isTransactional(step)
+    ? `${nameOfUnit(step.unit)} runs outside a transaction: what it had carried out stays; `
+    : '';
+}
+
 function outcomeOf(plan: MigrationPlan, prepared: Prepared, done: number): string {
   const current = currentAfter(plan.state, plan.steps.slice(0, done));
   const what = prepared.unit.type === 'versioned' ? prepared.unit.file.version : prepared.unit.file.name;
@@ -223,14 +240,10 @@ function outcomeOf(plan: MigrationPlan, prepared: Prepared, done: number): strin
 
 function interrupted(plan: MigrationPlan, done: number, cause: unknown, command: string): EduschemaError {
   const step = plan.steps[done];
-  const partly =
-    step && !isTransactional(step)
-      ? `${nameOfUnit(step.unit)} runs outside a transaction: what it had carried out stays; `
-      : '';
   const current = currentAfter(plan.state, plan.steps.slice(0, done));
   return new EduschemaError(
     'interrupted',
-    `interrupted: ${done} of ${plan.steps.length} done; ${partly}${current ? `${current} is the current version` : 'no version is applied'}`,
+    `interrupted: ${done} of ${plan.steps.length} done; ${partly(step)}${current ? `${current} is the current version` : 'no version is applied'}`,
     {
       hint: `run ${command} again to go on`,
       cause,

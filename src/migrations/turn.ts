@@ -45,17 +45,21 @@ export async function withTurn<T>(
   };
   if (database.pooled) return withLease(database, settings, wait, use);
   const token = newLockKey();
-  // The session is idle while migrations run, for hours perhaps.
+  await stayConnected(database);
   const [now] = await database.sql<[{ pid: number }]>`
-    SELECT pg_backend_pid() AS pid, set_config('idle_session_timeout', '0', false), set_config('statement_timeout', '0', false),
-           pg_advisory_lock(${token.classId}, ${token.objectId})
-  `;
+    SELECT pg_backend_pid() AS pid, pg_advisory_lock(${token.classId}, ${token.objectId})`;
   if (now.pid !== database.facts.pid) throw hiddenPooler();
   const inTheWay = async () =>
     (await findBusyWorker(database, settings)) ?? (await findLeaseHolder(database, settings));
   return withAdvisoryLock(database.sql, turnKey(settings), inTheWay, wait, () =>
     use({ ...settings, lease: undefined, token }),
   );
+}
+
+/** Switches off what would end the session while it is idle, for hours perhaps; behind a pooler it is nobody's. */
+export async function stayConnected({ sql, pooled }: Pick<Database, 'sql' | 'pooled'>): Promise<void> {
+  if (pooled) return;
+  await sql`SELECT set_config('idle_session_timeout', '0', false), set_config('statement_timeout', '0', false)`;
 }
 
 /** The key of the lock of the runner whose turn it is. */
@@ -150,12 +154,21 @@ export async function confirmTurn(database: Database, worker: Session, settings:
   if (!ours) throw lostTurn(settings);
 }
 
-/** Whether a run failed with `error` because it had lost its turn: whoever took the lease may have ended its session. */
-export async function isTurnLost({ lease }: Pick<HeldTurn, 'lease'>, error: unknown): Promise<boolean> {
+/**
+ * Whether a run failed with `error` because it had lost its turn: the session with the turn is gone, and that of the
+ * migrations is not; or whoever took the lease has ended its session.
+ */
+export async function isTurnLost(
+  database: Database,
+  worker: Session,
+  { lease }: Pick<HeldTurn, 'lease'>,
+  error: unknown,
+): Promise<boolean> {
   if (saysTurnLost(error)) return true;
-  const cause = error instanceof EduschemaError ? error.cause : error;
-  if (!lease || !isConnectionLost(cause)) return false;
-  return !(await lease.isOurs().catch(() => true));
+  const known = error instanceof EduschemaError;
+  if (!isConnectionLost(known ? error.cause : error)) return false;
+  if (lease) return !(await lease.isOurs().catch(() => true));
+  return !known && !database.isOpen() && worker.isOpen();
 }
 
 /** The error for a runner that lost its turn; `outcome` says what state the database is in now. */
