@@ -58,7 +58,10 @@ export type ErrorCode =
   | 'migration-missing'
   | 'migration-irreversible'
   | 'migration-failed'
+  | 'hook-failed'
   | 'statement-unclear'
   | 'statement-edited'
   | 'index-invalid'
-  | 'journal-invalid';
+  | 'journal-invalid'
+  | 'table-missing'
+  | 'table-unsuitable';

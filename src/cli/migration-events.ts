@@ -1,7 +1,8 @@
 import { describeHolder } from '../db/advisory-lock.ts';
 import { adviceOn, type Blocker, describeBlocker } from '../db/blockers.ts';
 import { describeLeftover } from '../db/leftovers.ts';
-import type { MigrationEvent, ProgressEvent } from '../migrations/settings.ts';
+import type { ProgressEvent } from '../db/lock-settings.ts';
+import type { MigrationEvent } from '../migrations/settings.ts';
 import { showDuration } from '../output/duration.ts';
 import { redact } from '../output/render-error.ts';
 import type { CommonOptions } from './options.ts';

@@ -14,10 +14,15 @@ export function watchMigrations(context: DatabaseContext<CommonOptions>): Migrat
 
 /** What `migrate` or `rollback` did, as a report. */
 export function reportMigrations(
-  { done, previous, current, script }: MigrateResult,
+  { done, hooks, previous, current, script }: MigrateResult,
   verb: 'applied' | 'undone',
 ): Report {
-  const summary = { [verb]: done.length, previous: previous ?? null, current: current ?? null };
+  const summary = {
+    [verb]: done.length,
+    previous: previous ?? null,
+    current: current ?? null,
+    ...(hooks.length > 0 ? { hooks } : {}),
+  };
   if (script !== undefined) return { rows: [], summary, text: script === '' ? '-- nothing to do\n' : script };
   const durationMs = done.reduce((sum, step) => sum + step.durationMs, 0);
   const now = current === undefined ? 'no version is applied' : `the current version is ${current}`;
@@ -32,7 +37,13 @@ export function reportMigrations(
     summary,
     message:
       done.length === 0
-        ? `nothing to do; ${now}`
-        : `${countOf(done.length, 'migration')} ${verb} in ${showDuration(durationMs)}; ${now}`,
+        ? `${hooks.length > 0 ? 'no migration was pending' : 'nothing to do'}; ${now}${showHooks(hooks)}`
+        : `${countOf(done.length, 'migration')} ${verb} in ${showDuration(durationMs)}; ${now}${showHooks(hooks)}`,
   };
+}
+
+function showHooks(hooks: MigrateResult['hooks']): string {
+  if (hooks.length === 0) return '';
+  const shown = hooks.map(({ name, durationMs }) => `${name} (${showDuration(durationMs)})`);
+  return `\nhooks run: ${shown.join(', ')}`;
 }

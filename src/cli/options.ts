@@ -47,9 +47,14 @@ export function addDatabaseOptions(command: Command): Command {
 
 /** The options of commands that read migrations. */
 export function addMigrationOptions(command: Command): Command {
-  return addDatabaseOptions(command)
+  return addWorkOptions(command)
     .option('-d, --dir <folder>', 'folder of migrations (default: migrations)')
-    .option('--journal <table>', 'table that records what is applied (default: public.schema_versions)')
+    .option('--journal <table>', 'table that records what is applied (default: public.schema_versions)');
+}
+
+/** The options of commands that wait for locks, and for each other. */
+export function addWorkOptions(command: Command): Command {
+  return addDatabaseOptions(command)
     .option('--lock-deadline <seconds>', 'how long to go on trying for locks (default: 900)', parseSeconds)
     .option(
       '--queue-limit <count>',

@@ -7,6 +7,7 @@ import { initCommand } from './commands/init.ts';
 import { lockCommand } from './commands/lock.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { newCommand } from './commands/new.ts';
+import { partitionsCommand } from './commands/partitions.ts';
 import { rollbackCommand } from './commands/rollback.ts';
 import { statusCommand } from './commands/status.ts';
 import { verifyCommand } from './commands/verify.ts';
@@ -25,6 +26,7 @@ const commands: Readonly<Record<string, AddCommand>> = {
   new: newCommand,
   baseline: baselineCommand,
   lock: lockCommand,
+  partitions: partitionsCommand,
   db: dbCommand,
 };
 

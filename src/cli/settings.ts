@@ -2,14 +2,11 @@ import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { type FoundConfig, loadConfig } from '../config.ts';
 import { checkIdentifier, type QualifiedName } from '../db/identifiers.ts';
+import { defaultLockDeadlineSeconds, defaultQueueLimit } from '../db/lock-settings.ts';
+import { parseName } from '../db/parse-name.ts';
+import { defaultWaitSeconds } from '../db/work-settings.ts';
 import { EduschemaError } from '../errors.ts';
-import {
-  defaultLeaseSeconds,
-  defaultLockDeadlineSeconds,
-  defaultQueueLimit,
-  defaultWaitSeconds,
-  type MigrationSettings,
-} from '../migrations/settings.ts';
+import { defaultLeaseSeconds, type MigrationSettings } from '../migrations/settings.ts';
 import { type CommonOptions, isTime } from './options.ts';
 import type { World } from './world.ts';
 
@@ -43,6 +40,8 @@ export async function findSettings(world: World, options: CommonOptions): Promis
     if (value !== undefined) origins.push(`${name} = ${value} (${origin})`);
     return value;
   };
+  const hooks = Object.keys(config.hooks ?? {});
+  if (hooks.length > 0) origins.push(`hooks = ${hooks.join(', ')} (${found.path})`);
   const schema = choose('schema', options.schema, 'EDUSCHEMA_SCHEMA', config.schema);
   const folder = choose('dir', options.dir, 'EDUSCHEMA_DIR', config.directory) ?? 'migrations';
   const directory = resolve(world.cwd, folder);
@@ -55,7 +54,9 @@ export async function findSettings(world: World, options: CommonOptions): Promis
       directory,
       shownDirectory: relative(world.cwd, directory) || '.',
       journal:
-        journal === undefined ? configuredJournal(config.journal, schema) : parseJournal(journal, schema),
+        journal === undefined
+          ? configuredJournal(config.journal, schema)
+          : journalOf(parseName(journal, schema)),
       schema: schema && checkIdentifier(schema, 'the schema'),
       role: choose('role', options.role, 'EDUSCHEMA_ROLE', config.role),
       lockTimeout: checkTime(
@@ -92,6 +93,8 @@ export async function findSettings(world: World, options: CommonOptions): Promis
         'hide literals',
         choose('hide literals', options.hideLiterals, 'EDUSCHEMA_HIDE_LITERALS', config.hideLiterals),
       ),
+      hooks: config.hooks,
+      hooksFile: found.path === undefined ? undefined : fileOf(found.path, world),
       placeholders: findPlaceholders(env, config.placeholders),
       leaseSeconds: checkSeconds(
         'lease',
@@ -106,6 +109,8 @@ export async function findSettings(world: World, options: CommonOptions): Promis
     },
   };
 }
+
+const fileOf = (path: string, { cwd }: World) => ({ path, shown: relative(cwd, path) });
 
 const placeholderVariable = /^EDUSCHEMA_PLACEHOLDER_([A-Z_][A-Z0-9_]*)$/;
 
@@ -161,23 +166,13 @@ function configuredJournal(
   journal: { schema?: string; table?: string } | undefined,
   schema: string | undefined,
 ): QualifiedName {
-  return nameJournal(journal?.schema ?? schema ?? 'public', journal?.table ?? defaultJournal);
+  return journalOf({
+    schema: journal?.schema ?? schema ?? 'public',
+    name: journal?.table ?? defaultJournal,
+  });
 }
 
-/** `table` or `schema.table`, each as it is or in double quotes. */
-function parseJournal(text: string, schema: string | undefined): QualifiedName {
-  const parts = [...text.matchAll(/"((?:[^"]|"")+)"|([^."]+)/g)].map(
-    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '',
-  );
-  const [first, second, third] = parts;
-  if (first === undefined || third !== undefined)
-    throw new EduschemaError('config-invalid', `${text} is no table's name`, {
-      hint: 'as in --journal schema.table',
-    });
-  return second === undefined ? nameJournal(schema ?? 'public', first) : nameJournal(first, second);
-}
-
-function nameJournal(schema: string, name: string): QualifiedName {
+function journalOf({ schema, name }: QualifiedName): QualifiedName {
   checkIdentifier(name, 'the name of the journal');
   checkIdentifier(`${name}_repeatable`, 'the journal of repeatable migrations');
   checkIdentifier(`${name}_statements`, 'the journal of statements');

@@ -1,6 +1,7 @@
 import type { Database } from '../db/connect.ts';
 import { carryOut, type MigrateResult } from './carry-out.ts';
 import { folderOf } from './folder.ts';
+import { readHooks } from './hooks.ts';
 import { readJournal } from './journal.ts';
 import { type MigratePlanOptions, planMigrate, planRollback } from './plan.ts';
 import { nameOfUnit } from './prepare.ts';
@@ -8,7 +9,7 @@ import type { Said } from './run-settings.ts';
 import type { Selection } from './select.ts';
 import type { MigrationSettings } from './settings.ts';
 
-export interface MigrateOptions extends MigratePlanOptions {
+export interface MigrateOptions extends Omit<MigratePlanOptions, 'hooks'> {
   /** Change nothing; return the SQL instead. */
   readonly dryRun?: boolean | undefined;
   /** Statements, by their ordinals, that an earlier run left in doubt: carried out, or to be carried out again. */
@@ -27,11 +28,17 @@ export async function migrate(
   settings: MigrationSettings,
   options: MigrateOptions = {},
 ): Promise<MigrateResult> {
-  return carryOut(database, settings, (folder, journal) => planMigrate(folder, journal, options), {
-    ...options,
-    said: saidOf(options),
-    command: 'eduschema migrate',
-  });
+  const hooks = readHooks(settings);
+  return carryOut(
+    database,
+    settings,
+    (folder, journal) => planMigrate(folder, journal, { ...options, hooks }),
+    {
+      ...options,
+      said: saidOf(options),
+      command: 'eduschema migrate',
+    },
+  );
 }
 
 export interface RollbackOptions extends Selection {

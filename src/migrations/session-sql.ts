@@ -1,4 +1,5 @@
 import type { LockKey } from '../db/advisory-lock.ts';
+import { checkDeadlockSoon } from '../db/deadlock-timeout.ts';
 import { quoteIdentifier, quoteLiteral } from '../db/identifiers.ts';
 
 /** The settings each migration starts with, whatever the one before it did. */
@@ -29,18 +30,9 @@ export function openingStatements(
   ];
 }
 
-/**
- * An ordinary autovacuum gives way to whoever waits for deadlock_timeout, which is longer than our first tries; and
- * of two in a deadlock we are the one that can try again. Setting it takes a right that few have. For the session, as
- * a query within the transaction would be too early for SET TRANSACTION.
- */
-export function checkDeadlockSoon({ versionNumber, triesAgain }: SessionSettings): string[] {
-  if (!triesAgain) return [];
-  const may =
-    versionNumber >= 150000
-      ? `WHERE has_parameter_privilege('deadlock_timeout', 'SET')`
-      : 'FROM pg_roles WHERE rolname = current_user AND rolsuper';
-  return [`SELECT set_config('deadlock_timeout', '50ms', false) ${may}`];
+/** For the session, as a query within the transaction would be too early for SET TRANSACTION. */
+export function yieldToDeadlocks({ versionNumber, triesAgain }: SessionSettings): string[] {
+  return triesAgain ? [checkDeadlockSoon(versionNumber)] : [];
 }
 
 /** SQL before the journal is written: nothing that the migration set may reach it. */

@@ -1,6 +1,6 @@
 import type { Lease } from './lease.ts';
 import type { RunSettings } from './run-settings.ts';
-import { checkDeadlockSoon, lockStatement } from './session-sql.ts';
+import { lockStatement, yieldToDeadlocks } from './session-sql.ts';
 
 /** SQL, for inside a transaction, that undoes settings of the session and of the transaction. */
 const resetAll = ['RESET SESSION AUTHORIZATION', 'RESET ROLE', 'RESET ALL'];
@@ -28,7 +28,7 @@ export function beginMessages(settings: RunSettings, opening: readonly string[])
 
 /** SQL before a transaction: takes the guard, and then looks whose turn it is. */
 export function waitForGuard(settings: RunSettings): string {
-  return [lockStatement(settings.guard), settings.proof.note, ...checkDeadlockSoon(settings)].join('; ');
+  return [lockStatement(settings.guard), settings.proof.note, ...yieldToDeadlocks(settings)].join('; ');
 }
 
 /** After a statement of the migration the isolation level could not be changed; others fail beside each renewal of the lease. */

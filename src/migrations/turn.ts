@@ -13,10 +13,11 @@ import type { Database, Session } from '../db/connect.ts';
 import { isConnectionLost } from '../db/explain-error.ts';
 import { quoteName } from '../db/identifiers.ts';
 import { forbidStatementPooling } from '../db/pooler.ts';
+import { defaultWaitSeconds } from '../db/work-settings.ts';
 import { EduschemaError } from '../errors.ts';
 import { type Lease, takeLease } from './lease.ts';
 import { endSilentWorker, findLease, prepareLeaseTable, removeExpiredLease } from './lease-table.ts';
-import { defaultLeaseSeconds, defaultWaitSeconds, type MigrationSettings } from './settings.ts';
+import { defaultLeaseSeconds, type MigrationSettings } from './settings.ts';
 import { saysTurnLost } from './turn-proof.ts';
 
 /** The settings of a runner whose turn it is. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createEventDisplay, describeProgress } from '../../src/cli/migration-events.ts';
 import type { World } from '../../src/cli/world.ts';
 import type { Blocker } from '../../src/db/blockers.ts';
-import type { ProgressEvent } from '../../src/migrations/settings.ts';
+import type { ProgressEvent } from '../../src/db/lock-settings.ts';
 
 const blocker: Blocker = {
   pid: 7,

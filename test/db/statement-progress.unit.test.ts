@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { createMeter } from '../../src/db/progress-meter.ts';
 import { describeRow } from '../../src/db/statement-progress.ts';
-import { createMeter } from '../../src/migrations/meter.ts';
 
 describe('the progress of a statement', () => {
   it('counts what the phase of an index build counts', () => {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import type { MigrationEvent, ProgressEvent } from '../../src/migrations/settings.ts';
+import type { ProgressEvent } from '../../src/db/lock-settings.ts';
+import type { MigrationEvent } from '../../src/migrations/settings.ts';
 import { openClient } from '../helpers/clients.ts';
 import { eduschema } from '../helpers/eduschema.ts';
 import { withProject } from '../helpers/project.ts';

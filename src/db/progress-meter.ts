@@ -1,4 +1,4 @@
-import type { StatementProgress } from '../db/statement-progress.ts';
+import type { StatementProgress } from './statement-progress.ts';
 
 /** What follows from how far a statement was before. */
 export interface Pace {

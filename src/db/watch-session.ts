@@ -1,13 +1,12 @@
-import { findHolder } from '../db/advisory-lock.ts';
-import { type Blocker, listBlockers } from '../db/blockers.ts';
-import type { Database, Session } from '../db/connect.ts';
-import { cancelWaiting, findLockWait, type LockWait, readActivity } from '../db/lock-wait.ts';
-import { millisecondsOf } from '../db/milliseconds.ts';
-import { readProgress } from '../db/statement-progress.ts';
-import { terminateIdle } from '../db/terminate-idle.ts';
-import { createMeter } from './meter.ts';
-import type { MigrationSettings } from './settings.ts';
-import { guardKey } from './turn.ts';
+import { findHolder } from './advisory-lock.ts';
+import { type Blocker, listBlockers } from './blockers.ts';
+import type { Database, Session } from './connect.ts';
+import type { WatchSettings } from './lock-settings.ts';
+import { cancelWaiting, findLockWait, type LockWait, readActivity } from './lock-wait.ts';
+import { millisecondsOf } from './milliseconds.ts';
+import { createMeter } from './progress-meter.ts';
+import { readProgress } from './statement-progress.ts';
+import { terminateIdle } from './terminate-idle.ts';
 
 /** What a look at the worker found, kept from one attempt to the next. */
 export interface Watch {
@@ -41,7 +40,7 @@ const changeMs = 2000;
 const repeatMs = 10_000;
 
 /** A watch over the session that runs migrations. Nothing is asked before `during`. */
-export function createWatch(database: Database, worker: Session, settings: MigrationSettings): Watch {
+export function createWatch(database: Database, worker: Session, settings: WatchSettings): Watch {
   const { sql } = database;
   let { pid } = worker.facts;
   const tell = settings.onProgress ?? (() => {});
@@ -109,9 +108,9 @@ export function createWatch(database: Database, worker: Session, settings: Migra
   }
 
   async function look(options: WatchOptions, isOver: () => boolean) {
-    if (worker.pooled) {
+    if (worker.pooled && settings.guard) {
       // Behind a pooler the worker's session is the one that holds the guard now.
-      const holder = await findHolder(sql, guardKey(settings));
+      const holder = await findHolder(sql, settings.guard);
       if (!holder || isOver()) return;
       pid = holder.pid;
     }
@@ -163,10 +162,10 @@ export function createWatch(database: Database, worker: Session, settings: Migra
 }
 
 /** Runs what is outside a transaction, where nothing can be tried again, under a watch. */
-export function watchWorker<T>(
+export function watchSession<T>(
   database: Database,
   worker: Session,
-  settings: MigrationSettings,
+  settings: WatchSettings,
   work: () => Promise<T>,
 ): Promise<T> {
   return createWatch(database, worker, settings).during(work, { patienceMs: 2000, queueLimit: 0 });

@@ -1,36 +1,37 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { adviceOn, describeBlocker } from '../db/blockers.ts';
-import type { Database, Session } from '../db/connect.ts';
-import { isServerError } from '../db/explain-error.ts';
-import { climbLockLadder } from '../db/lock-ladder.ts';
-import { oldestHolder } from '../db/lock-wait.ts';
-import { millisecondsOf } from '../db/milliseconds.ts';
 import { EduschemaError } from '../errors.ts';
+import { adviceOn, describeBlocker } from './blockers.ts';
+import type { Database, Session } from './connect.ts';
+import { isServerError } from './explain-error.ts';
+import { climbLockLadder } from './lock-ladder.ts';
 import {
   defaultLockDeadlineSeconds,
   defaultLockTimeout,
   defaultQueueLimit,
-  type MigrationSettings,
-} from './settings.ts';
-import { createWatch, type Watch } from './watch-worker.ts';
+  type LockSettings,
+  type WatchSettings,
+} from './lock-settings.ts';
+import { oldestHolder } from './lock-wait.ts';
+import { millisecondsOf } from './milliseconds.ts';
+import { createWatch, type Watch } from './watch-session.ts';
 
 /** A transaction of this age will mostly go on for longer than a try may wait. */
 const oldHolderSeconds = 1;
 const longestHoldOffMs = 5000;
 
 /**
- * Runs a migration in a transaction until it gets its locks: each attempt is the whole transaction again, with a
+ * Runs a transaction until it gets its locks: each attempt is the whole transaction again, with a
  * lock timeout from the ladder. An attempt behind which too many sessions queue lets go early, and none begins
  * while an old transaction still holds the lock that the last one wanted, unless that takes too long.
  * A lock timeout of 0 waits without a limit, once.
  * Throws the error of the last attempt, with the sessions that were in the way.
  */
-export async function withLockRetries(
+export async function withLockRetries<T>(
   database: Database,
   worker: Session,
-  settings: MigrationSettings,
-  attempt: (lockTimeout: string) => Promise<void>,
-): Promise<void> {
+  settings: WatchSettings,
+  attempt: (lockTimeout: string) => Promise<T>,
+): Promise<T> {
   const longestMs = millisecondsOf(settings.lockTimeout ?? defaultLockTimeout, 'lock timeout');
   const watch = createWatch(database, worker, settings);
   if (longestMs === 0) return watch.during(() => attempt('0'), { patienceMs: 0, queueLimit: 0 });
@@ -38,10 +39,10 @@ export async function withLockRetries(
   const failed = { attempts: 0, letGo: 0 };
   const isLockProblem = (error: unknown) => hasCode(error, watch.letGo ? [...lockCodes, '57014'] : lockCodes);
   try {
-    await climbLockLadder(
+    return await climbLockLadder(
       async (lockTimeoutMs) => {
         try {
-          await watch.during(() => attempt(`${lockTimeoutMs}ms`), { patienceMs: 0, queueLimit });
+          return await watch.during(() => attempt(`${lockTimeoutMs}ms`), { patienceMs: 0, queueLimit });
         } catch (error) {
           failed.attempts++;
           if (watch.letGo) failed.letGo++;
@@ -87,7 +88,7 @@ function hasCode(error: unknown, codes: readonly string[]): boolean {
 async function holdOff(
   { sql }: Database,
   { wait }: Watch,
-  { signal, onProgress }: MigrationSettings,
+  { signal, onProgress }: LockSettings,
   limitMs: number,
 ): Promise<void> {
   const until = performance.now() + limitMs;

@@ -1,0 +1,14 @@
+import type { Command } from 'commander';
+import type { Runner } from '../run.ts';
+import { partitionsListCommand } from './partitions/list.ts';
+
+/** `eduschema partitions <verb>`: a file a verb, in the order of a DBA's needs. */
+const verbs = [partitionsListCommand];
+
+/** `eduschema partitions` */
+export function partitionsCommand(program: Command, runner: Runner): void {
+  const noun = program
+    .command('partitions')
+    .description('partitions by time: made ahead, checked, converted to, retired');
+  for (const verb of verbs) verb(noun, runner);
+}

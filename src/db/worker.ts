@@ -1,0 +1,183 @@
+import type { Sql, TransactionSql } from 'postgres';
+import { EduschemaError } from '../errors.ts';
+import { findHolder, isHeldBy, type LockHolder, lockKeyOf, withAdvisoryLock } from './advisory-lock.ts';
+import { cancelOnAbort } from './cancel-on-abort.ts';
+import type { Database, Session } from './connect.ts';
+import { checkDeadlockSoon } from './deadlock-timeout.ts';
+import { isServerError } from './explain-error.ts';
+import { quoteLiteral } from './identifiers.ts';
+import { inTransaction } from './in-transaction.ts';
+import { withLockRetries } from './lock-retries.ts';
+import type { PlannedStatement, Step } from './plan.ts';
+import { watchSession } from './watch-session.ts';
+import { defaultWaitSeconds, type WorkSettings } from './work-settings.ts';
+
+/** A session that changes a database, while nobody else of us is at the same work. */
+export interface Worker {
+  readonly session: Session;
+  /**
+   * Runs `work` in a transaction on the lock ladder: all of it again when it did not get its locks. What the server
+   * refuses becomes an EduschemaError that names `title`.
+   */
+  transaction<T>(title: string, work: (sql: TransactionSql) => Promise<T>): Promise<T>;
+  /** Runs a statement outside a transaction, without a lock timeout, and watches it. */
+  alone(title: string, statement: string): Promise<void>;
+  /** Carries out a step of a plan. */
+  carryOut(step: Step): Promise<void>;
+}
+
+/**
+ * Opens a session for work on `subject` (`partitions of public.t`), when no other eduschema is at it, and closes it.
+ * The turn is an advisory lock of the database's own session, which stays idle and looks at the worker; the worker
+ * holds a second one, as the statement of a killed client goes on in the server. Before each step the turn is confirmed.
+ * Throws `lock-held` when it does not come in time, `pooler-unsuitable` behind a pooler, and `interrupted` when the
+ * signal comes; what was committed by then stays.
+ */
+export async function withWorker<T>(
+  database: Database,
+  subject: string,
+  settings: WorkSettings,
+  use: (worker: Worker) => Promise<T>,
+): Promise<T> {
+  if (database.pooled) throw behindPooler(subject);
+  const turn = lockKeyOf(`turn of ${subject}`);
+  const guard = lockKeyOf(`worker of ${subject}`);
+  const wait = {
+    waitSeconds: settings.waitSeconds ?? defaultWaitSeconds,
+    signal: settings.signal,
+    onWait: (holder: LockHolder) => settings.onProgress?.({ type: 'waiting', holder }),
+  };
+  await database.sql`SELECT set_config('idle_session_timeout', '0', false), set_config('statement_timeout', '0', false)`;
+  const session = {
+    applicationName: 'eduschema worker',
+    onNotice: ({ severity = '', message = '' }: { severity?: string; message?: string }) =>
+      settings.onProgress?.({ type: 'notice', severity, message }),
+  };
+  const inTheWay = () => findHolder(database.sql, guard);
+  return withAdvisoryLock(database.sql, turn, inTheWay, wait, () =>
+    database.withSession(session, async (worker) => {
+      await worker.sql.unsafe(
+        [...openingOf(worker, settings), `SELECT pg_advisory_lock(${guard.classId}, ${guard.objectId})`].join(
+          '; ',
+        ),
+      );
+      const stop = cancelOnAbort(database, worker, settings.signal);
+      const confirmTurn = async () => {
+        settings.signal?.throwIfAborted();
+        if (database.isOpen() && (await isHeldBy(worker.sql, turn, database.facts.pid))) return;
+        throw turnLost(subject);
+      };
+      try {
+        return await use(createWorker(database, worker, settings, confirmTurn));
+      } catch (error) {
+        throw settings.signal?.aborted ? interrupted(error) : error;
+      } finally {
+        stop();
+      }
+    }),
+  );
+}
+
+function openingOf(
+  { facts: { versionNumber } }: Session,
+  { statementTimeout = '0', lockTimeout }: WorkSettings,
+): string[] {
+  return [
+    `SET statement_timeout = ${quoteLiteral(statementTimeout)}`,
+    'SET lock_timeout = 0',
+    'SET idle_in_transaction_session_timeout = 0',
+    'SET idle_session_timeout = 0',
+    ...(versionNumber >= 170000 ? ['SET transaction_timeout = 0'] : []),
+    ...(lockTimeout === '0' ? [] : [checkDeadlockSoon(versionNumber)]),
+  ];
+}
+
+function createWorker(
+  database: Database,
+  session: Session,
+  settings: WorkSettings,
+  confirmTurn: () => Promise<void>,
+): Worker {
+  const transaction: Worker['transaction'] = async (title, work) => {
+    await confirmTurn();
+    return withLockRetries(database, session, settings, (lockTimeout) =>
+      inTransaction(session, '', async (sql) => {
+        await sql.unsafe(`SET LOCAL lock_timeout = ${quoteLiteral(lockTimeout)}`);
+        return work(sql);
+      }).catch((error) => {
+        throw failed(title, error);
+      }),
+    );
+  };
+  const alone: Worker['alone'] = async (title, statement) => {
+    await confirmTurn();
+    await watchSession(database, session, settings, () => send(session.sql, title, { sql: statement }));
+  };
+  return {
+    session,
+    transaction,
+    alone,
+    async carryOut({ title, transaction: together, statements }) {
+      if (!together) {
+        for (const { sql } of statements) await alone(title, sql);
+        return;
+      }
+      await transaction(title, async (sql) => {
+        for (const statement of statements) await send(sql, title, statement);
+      });
+    },
+  };
+}
+
+async function send(
+  sql: Pick<Sql, 'unsafe'>,
+  title: string,
+  { sql: text }: Pick<PlannedStatement, 'sql'>,
+): Promise<void> {
+  await sql.unsafe(text).catch((error) => {
+    throw failed(title, error, text);
+  });
+}
+
+/** Names what was to be done, and shows the statement; an error that names its thing already stays as it is. */
+function failed(title: string, error: unknown, statement?: string): unknown {
+  if (!isServerError(error)) return error;
+  const told = [error.message, error.detail, error.where].filter((line) => line !== undefined && line !== '');
+  return new EduschemaError(
+    error.code === '42501' ? 'permission-denied' : 'database-error',
+    `cannot ${title} (${error.code})`,
+    {
+      excerpt: [...told.map((line) => `  ${line}`), ...(statement ? ['', `  ${statement}`] : [])].join('\n'),
+      hint:
+        error.hint ??
+        (error.code === '42501'
+          ? 'use a role that has this right (--role); what was done before stays, and the command can be run again'
+          : 'what was done before stays; the command can be run again and goes on'),
+      cause: error,
+      details: { sqlstate: error.code, reason: error.message, ...(statement ? { statement } : {}) },
+    },
+  );
+}
+
+function behindPooler(subject: string): EduschemaError {
+  return new EduschemaError(
+    'pooler-unsuitable',
+    `a connection pooler stands before the server, and work on the ${subject} needs a session of its own`,
+    { hint: 'connect to the server directly; nothing was changed' },
+  );
+}
+
+function turnLost(subject: string): EduschemaError {
+  return new EduschemaError(
+    'lock-held',
+    `the session that keeps others away from the ${subject} was ended: another eduschema may be at work`,
+    { hint: 'what was done stays; run the command again when the other is done' },
+  );
+}
+
+function interrupted(cause: unknown): EduschemaError {
+  return new EduschemaError('interrupted', 'interrupted: what was done by then stays', {
+    hint: 'run the command again to go on',
+    cause,
+  });
+}

@@ -1,0 +1,204 @@
+import type { Sql } from 'postgres';
+import { type QualifiedName, quoteName } from '../db/identifiers.ts';
+import { EduschemaError } from '../errors.ts';
+
+/** A table that is partitioned by range over one column of time. */
+export interface PartitionedTable {
+  readonly oid: number;
+  readonly name: QualifiedName;
+  readonly owner: string;
+  /** The column of the partition key, and its type. */
+  readonly column: string;
+  readonly type: TimeType;
+  readonly comment: string | null;
+}
+
+/** Types that a table can be partitioned by. Only `timestamptz` depends on a zone. */
+export type TimeType = 'date' | 'timestamp' | 'timestamptz';
+
+/** An end of a partition. */
+export interface Bound {
+  /** As PostgreSQL writes it under UTC: `2026-11-30 15:00:00+00`, for timestamps without zone and dates without `+00`. */
+  readonly value: string;
+  /** The same in the policy's zone, `2026-12-01 00:00:00`; for types without a zone the value itself. */
+  readonly local: string;
+}
+
+/** A partition as the catalogue has it. */
+export interface Partition {
+  readonly oid: number;
+  readonly name: QualifiedName;
+  readonly isDefault: boolean;
+  /** Included. Null: MINVALUE, or the default partition. */
+  readonly from: Bound | null;
+  /** Not included. Null: MAXVALUE, or the default partition. */
+  readonly to: Bound | null;
+  readonly isPartitioned: boolean;
+  /** A concurrent detach began and did not end. */
+  readonly detachPending: boolean;
+  /** An estimate, of its last ANALYZE or VACUUM; null when it never had one. */
+  readonly rows: number | null;
+  readonly bytes: number;
+}
+
+interface TableRow extends Omit<PartitionedTable, 'name' | 'type'>, QualifiedName {
+  readonly type: string;
+  readonly strategy: string;
+  readonly keys: number;
+}
+
+const timeTypes: Readonly<Record<string, TimeType>> = {
+  date: 'date',
+  'timestamp without time zone': 'timestamp',
+  'timestamp with time zone': 'timestamptz',
+};
+
+const selectTables = `
+  SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
+         p.partstrat AS strategy, p.partnatts::int AS keys, a.attname AS column, format_type(a.atttypid, NULL) AS type,
+         obj_description(c.oid, 'pg_class') AS comment
+  FROM pg_partitioned_table p
+  JOIN pg_class c ON c.oid = p.partrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0`;
+
+/** The tables that are partitioned by a time, by name; those that are partitions themselves are left out. */
+export async function listPartitionedTables(sql: Sql): Promise<PartitionedTable[]> {
+  const rows = await sql.unsafe<TableRow[]>(
+    `${selectTables} WHERE NOT c.relispartition AND c.relpersistence <> 't' ORDER BY 2, 3`,
+  );
+  return rows.flatMap((row) => tableOf(row) ?? []);
+}
+
+/**
+ * The partitioned table of that name. Throws `table-missing`, or `table-unsuitable` when it is not partitioned by
+ * range over one column of time.
+ */
+export async function findPartitionedTable(sql: Sql, name: QualifiedName): Promise<PartitionedTable> {
+  const [row] = await sql.unsafe<TableRow[]>(`${selectTables} WHERE n.nspname = $1 AND c.relname = $2`, [
+    name.schema,
+    name.name,
+  ]);
+  const table = row && tableOf(row);
+  if (table) return table;
+  const shown = `${name.schema}.${name.name}`;
+  if (row)
+    throw new EduschemaError(
+      'table-unsuitable',
+      `${shown} is not partitioned by range over one column of time`,
+      {
+        hint: 'partitions are made for tables with PARTITION BY RANGE (a date, timestamp or timestamptz)',
+      },
+    );
+  const [found] = await sql`SELECT to_regclass(${quoteName(name)}) IS NOT NULL AS there`;
+  if (found?.there)
+    throw new EduschemaError('table-unsuitable', `${shown} is not partitioned`, {
+      hint: `make it so: eduschema partitions convert ${shown} --by <column>`,
+    });
+  throw new EduschemaError('table-missing', `there is no table ${shown}`, {
+    hint: 'check the name; eduschema partitions list shows those that are partitioned',
+  });
+}
+
+function tableOf({ schema, name, strategy, keys, type, ...table }: TableRow): PartitionedTable | undefined {
+  const known = timeTypes[type];
+  if (strategy !== 'r' || keys !== 1 || table.column === null || !known) return undefined;
+  return { ...table, name: { schema, name }, type: known };
+}
+
+interface PartitionRow extends QualifiedName {
+  readonly oid: number;
+  readonly bound: string;
+  readonly fromLocal: string | null;
+  readonly toLocal: string | null;
+  readonly isPartitioned: boolean;
+  readonly detachPending: boolean;
+  readonly rows: number | null;
+  readonly bytes: number;
+}
+
+/**
+ * The partitions of a table in the order of their bounds, the default one last. The server prints bounds in the
+ * session's zone, so they are read under UTC. Throws `usage` for a zone that the server does not know.
+ */
+export async function listPartitions(
+  sql: Sql,
+  { oid, type }: PartitionedTable,
+  zone: string,
+): Promise<Partition[]> {
+  const local = (end: string) =>
+    type === 'timestamptz'
+      ? `to_char(${end}::timestamptz AT TIME ZONE $2, 'YYYY-MM-DD HH24:MI:SS')`
+      : `to_char(${end}::timestamp, 'YYYY-MM-DD HH24:MI:SS')`;
+  await checkZone(sql, zone);
+  const rows = await underUtc(sql, (inside) =>
+    inside.unsafe<PartitionRow[]>(
+      `WITH found AS (
+         SELECT c.oid, n.nspname, c.relname, c.relkind, i.inhdetachpending, c.reltuples,
+                coalesce(pg_get_expr(c.relpartbound, c.oid), '') AS bound
+         FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE i.inhparent = $1),
+       ends AS (SELECT *, substring(bound from $re$FROM \\('([^']*)'\\)$re$) AS lower,
+                       substring(bound from $re$TO \\('([^']*)'\\)$re$) AS upper FROM found)
+       SELECT oid::int8::float8 AS oid, nspname AS schema, relname AS name, bound, ${local('lower')} AS "fromLocal",
+              ${local('upper')} AS "toLocal", relkind = 'p' AS "isPartitioned", inhdetachpending AS "detachPending",
+              CASE WHEN reltuples >= 0 THEN reltuples::float8 END AS rows,
+              (SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0)::float8
+               FROM pg_partition_tree(ends.oid) t WHERE t.isleaf) AS bytes
+       FROM ends
+       ORDER BY bound = 'DEFAULT', lower::timestamptz NULLS FIRST, relname`,
+      [oid, ...(type === 'timestamptz' ? [zone] : [])],
+    ),
+  );
+  return rows.map(({ schema, name, bound, fromLocal, toLocal, ...partition }) => ({
+    ...partition,
+    name: { schema, name },
+    isDefault: bound === 'DEFAULT',
+    from: endOf(bound, 'FROM', fromLocal),
+    to: endOf(bound, 'TO', toLocal),
+  }));
+}
+
+function endOf(bound: string, side: 'FROM' | 'TO', local: string | null): Bound | null {
+  const value = new RegExp(`${side} \\('([^']*)'\\)`).exec(bound)?.[1];
+  // What to_char cannot show is infinity, which shows itself.
+  return value === undefined ? null : { value, local: local ?? value };
+}
+
+/** Runs `ask` in a transaction that reads alone, and in which times are written in UTC and as ISO 8601 has them. */
+export async function underUtc<T>(sql: Sql, ask: (sql: Sql) => Promise<T>): Promise<T> {
+  const answer = await sql.begin('READ ONLY', async (inside) => {
+    await inside.unsafe(`SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'`);
+    return ask(inside as unknown as Sql);
+  });
+  return answer as T;
+}
+
+/** Throws `usage` when the server knows no zone of that name. */
+export async function checkZone(sql: Sql, zone: string): Promise<void> {
+  const found = await sql`SELECT FROM pg_timezone_names WHERE lower(name) = lower(${zone}) LIMIT 1`;
+  if (found.length > 0) return;
+  throw new EduschemaError('usage', `the server knows no time zone "${zone}"`, {
+    hint: 'write it as Asia/Seoul or UTC; SELECT name FROM pg_timezone_names lists them',
+  });
+}
+
+/**
+ * Where each day begins in `zone`, as a literal for a bound: `2026-12-01 00:00:00+09`; for types without a zone the
+ * day itself. The server decides, as its rules of time zones count.
+ */
+export async function boundsOf(
+  sql: Sql,
+  { type }: Pick<PartitionedTable, 'type'>,
+  zone: string,
+  days: readonly string[],
+): Promise<string[]> {
+  if (type !== 'timestamptz') return days.map((day) => (type === 'date' ? day : `${day} 00:00:00`));
+  const rows = await sql.begin('READ ONLY', async (inside) => {
+    await inside`SELECT set_config('TimeZone', ${zone}, true), set_config('DateStyle', 'ISO, YMD', true)`;
+    return inside<{ at: string }[]>`
+      SELECT (day::timestamp AT TIME ZONE ${zone})::text AS at
+      FROM unnest(${[...days]}::text[]) WITH ORDINALITY AS d (day, n) ORDER BY n`;
+  });
+  return rows.map(({ at }) => at);
+}
