@@ -5,6 +5,7 @@ import type { Database, Session } from '../db/connect.ts';
 import { withLockRetries } from '../db/lock-retries.ts';
 import { watchSession } from '../db/watch-session.ts';
 import { toolVersion } from '../tool-version.ts';
+import { forbidEmptied } from './journal-guard.ts';
 import {
   forgetRepeatableStatement,
   forgetStatement,
@@ -15,6 +16,7 @@ import {
   touchStatement,
 } from './journal-statements.ts';
 import { watchLeftovers } from './leftover-watch.ts';
+import { explainLostConnection } from './lost-connection.ts';
 import { interrupted, outcomeAfter, outcomeIn, outcomeOf } from './outcome.ts';
 import type { MigrationPlan } from './plan.ts';
 import { forbidSessionNeeds } from './pooled-plan.ts';
@@ -147,7 +149,12 @@ export async function executePlan(
               cause: thrown,
               outcome: outcomeIn(thrown) ?? outcomeAfter(plan, done.length),
             })
-          : thrown;
+          : await explainLostConnection(database, worker, plan, settings, {
+              error: thrown,
+              step: options.singleTransaction ? steps.at(-1) : steps[done.length],
+              done: options.singleTransaction ? 0 : done.length,
+              command: options.command,
+            });
       throw await leftovers.addTo(error);
     } finally {
       stop();
@@ -207,8 +214,22 @@ function toRun(
     command,
     durable: prepared === plan.steps.at(-1) || !isPlain(prepared),
     outcome: () => outcomeOf(plan, prepared, done),
-    record: (durationMs) => recordOf(prepared, journal, durationMs),
+    record: (durationMs) =>
+      [
+        ...(hasRowsBefore(plan, prepared) ? [forbidEmptied(journal)] : []),
+        recordOf(prepared, journal, durationMs),
+      ].join('; '),
   };
+}
+
+/** Whether the journal has rows when this step is recorded. */
+function hasRowsBefore({ state, steps }: MigrationPlan, prepared: Prepared): boolean {
+  if (prepared.unit.type === 'hook' || prepared.direction === 'down') return false;
+  const earlier = steps.slice(0, Math.max(0, steps.indexOf(prepared)));
+  return (
+    state.entries.some(({ row }) => row !== undefined) ||
+    earlier.some(({ unit }) => unit.type === 'versioned')
+  );
 }
 
 /** The most frequent kind, of which there can be thousands. */

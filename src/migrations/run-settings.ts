@@ -3,7 +3,7 @@ import type { LockKey } from '../db/advisory-lock.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
 import type { FailedMigration } from './failure.ts';
 import type { Lease } from './lease.ts';
-import { nameOfUnit, type Prepared } from './prepare.ts';
+import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
 import type { SessionSettings } from './session-sql.ts';
 import type { TurnProof } from './turn-proof.ts';
 
@@ -74,6 +74,7 @@ export function describe(prepared: Prepared, { command, outcome }: Run, instead?
     text,
     outcome: instead === undefined ? outcome : () => instead,
     command,
+    outside: !isTransactional(prepared),
     hook: hookOf(prepared),
   };
 }

@@ -94,9 +94,11 @@ async function runInside(session: Session, run: Run, settings: RunSettings): Pro
     );
   }
   await session.sql.unsafe(before);
+  const { boundaries } = session.tap;
   await runModule(session, prepared, describe(prepared, run), settings);
   settings.signal?.throwIfAborted();
-  if (session.tap.transaction !== 'open') throw endedTransaction(prepared, session.tap.transaction);
+  if (session.tap.transaction !== 'open' || session.tap.boundaries !== boundaries)
+    throw endedTransaction(prepared, session.tap.transaction);
   await runStatements(session, describe(prepared, run), [], [], [restoreEncoding, after]);
 }
 
@@ -147,14 +149,20 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
   await runStatements(session, failed, [], [], [restoreEncoding, record]);
 }
 
-function endedTransaction(prepared: PreparedModule, transaction: 'none' | 'failed'): EduschemaError {
+function endedTransaction(
+  prepared: PreparedModule,
+  transaction: Session['tap']['transaction'],
+): EduschemaError {
   const code = codeOf({ hook: hookOf(prepared) });
   if (transaction === 'failed') {
     return new EduschemaError(code, `a query of ${titleOf(prepared)} failed, and the error was caught`, {
       hint: 'let it through, or put the query into sql.savepoint()',
     });
   }
+  const outcome = 'what it committed itself stays; it is not recorded';
   return new EduschemaError(code, `${titleOf(prepared)} ended the transaction that it runs in`, {
+    excerpt: `\n${outcome}`,
+    details: { outcome },
     hint: `leave COMMIT and ROLLBACK to eduschema${hookOf(prepared) ? '' : ', or write: export const transaction = false'}`,
   });
 }
