@@ -177,8 +177,10 @@ async function openSessionAt(
       application_name: options.applicationName ?? 'eduschema',
       ...target.parameters,
       standard_conforming_strings: 'on',
+      // At the start, as DISCARD ALL goes back to it; a pooler would refuse it.
+      ...(options.direct ? { idle_session_timeout: '0' } : {}),
     },
-  } as postgres.Options<Record<string, never>>);
+  } as unknown as postgres.Options<Record<string, never>>);
   try {
     const facts = await findServerFacts(sql);
     if (facts.versionNumber < oldestServer) {
