@@ -1,6 +1,7 @@
 // Kills `eduschema migrate` at random moments, and checks that plain reruns come to what an undisturbed run does: the
 // same catalogue, data and journal.
-//   node test/kills.mjs [--kills=300] [--seed=1]          needs a built clone (npm ci)
+//   node test/kills.mjs [--kills=300] [--seed=1] [--from-plan]          needs a built clone (npm ci)
+// With --from-plan each run carries out a plan that was made before the first one.
 // Uses the server of KILLS_DATABASE_URL (a superuser's URL of a server on this machine), else an embedded one.
 // Kills: the process (SIGKILL); the backend of the migrations or of the turn; a crash of the whole server; Ctrl-C.
 import { execFileSync, spawn } from 'node:child_process';
@@ -15,6 +16,7 @@ const option = (name, otherwise) =>
 const wanted = option('kills', 300);
 const seed = option('seed', 1);
 const random = mulberry32(seed);
+const fromPlan = process.argv.includes('--from-plan');
 const bin = resolve(import.meta.dirname, '../bin/eduschema.cjs');
 const scratch = mkdtempSync(join(tmpdir(), 'eduschema-kills-'));
 
@@ -186,7 +188,9 @@ async function onNewDatabase(use) {
   const of = new URL(url);
   of.pathname = `/${name}`;
   try {
-    return await use({ name, url: of.href });
+    const database = { name, url: of.href, plan: join(folder, `${name}.json`) };
+    if (fromPlan) eduschema(['migrate', '--plan', database.plan, '--url', database.url], folder);
+    return await use(database);
   } finally {
     await retried(() => ask(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
   }
@@ -205,7 +209,8 @@ async function retried(work) {
 }
 
 function run(database) {
-  const child = spawn(process.execPath, [bin, 'migrate', '--json'], {
+  const options = fromPlan ? ['--from-plan', database.plan] : [];
+  const child = spawn(process.execPath, [bin, 'migrate', ...options, '--json'], {
     cwd: folder,
     env: { ...process.env, DATABASE_URL: database.url },
     stdio: ['ignore', 'pipe', 'ignore'],
