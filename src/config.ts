@@ -30,6 +30,27 @@ export interface Config {
   readonly wait?: number;
   /** Values for `$(name)` in SQL migrations that say `placeholders:true`; names are of a-z, 0-9 and _. */
   readonly placeholders?: Readonly<Record<string, string>>;
+  /** How tables are partitioned by time. */
+  readonly partitions?: PartitionsConfig;
+}
+
+/** How a table is partitioned by time: what its comment leaves open, or, in an entry of its own, overrides. */
+export interface PartitionPolicyConfig {
+  /** Where a period begins: a zone of the server's, `Asia/Seoul` without it. */
+  readonly zone?: string;
+  /** `day`, `week`, `month`, `quarter` or `year`; as long as the table's partitions are without it. */
+  readonly unit?: string;
+  /** How far ahead of today partitions are made: `90d`, `3mo`, `1y`; `3mo` without it. */
+  readonly ahead?: string;
+  /** How long rows are kept; for ever without it. */
+  readonly keep?: string;
+  /** The folder for what is retired. */
+  readonly archive?: string;
+}
+
+/** The defaults for tables whose comment says nothing else, and what counts for one table whatever its comment says. */
+export interface PartitionsConfig extends PartitionPolicyConfig {
+  readonly tables?: Readonly<Record<string, PartitionPolicyConfig>>;
 }
 
 /** Types the configuration in an editor; returns it unchanged. */
@@ -101,6 +122,7 @@ const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'boolean' 
   statementTimeout: 'string',
   wait: 'number',
   placeholders: 'object',
+  partitions: 'object',
 };
 
 function check(config: unknown, path: string): asserts config is Config {
@@ -123,5 +145,26 @@ function check(config: unknown, path: string): asserts config is Config {
       throw invalid(`"placeholders.${name}" is no name for a placeholder`, 'names are of a-z, 0-9 and _');
     if (typeof value !== 'string' || value.includes('\0'))
       throw invalid(`"placeholders.${name}" must be a string without a zero byte`);
+  }
+  const { tables, ...defaults } = (config as Config).partitions ?? {};
+  checkPartitionPolicy(defaults, 'partitions', invalid);
+  if (tables !== undefined && (typeof tables !== 'object' || tables === null))
+    throw invalid('"partitions.tables" must be an object');
+  for (const [name, policy] of Object.entries(tables ?? {}))
+    checkPartitionPolicy(policy, `partitions.tables["${name}"]`, invalid);
+}
+
+const policyKeys: readonly string[] = ['zone', 'unit', 'ahead', 'keep', 'archive'];
+
+function checkPartitionPolicy(
+  policy: unknown,
+  shown: string,
+  invalid: (message: string, hint?: string) => EduschemaError,
+): void {
+  if (typeof policy !== 'object' || policy === null) throw invalid(`"${shown}" must be an object`);
+  for (const [key, value] of Object.entries(policy)) {
+    if (!policyKeys.includes(key))
+      throw invalid(`"${shown}.${key}" is not known`, `known are ${policyKeys.join(', ')}`);
+    if (value !== undefined && typeof value !== 'string') throw invalid(`"${shown}.${key}" must be a string`);
   }
 }

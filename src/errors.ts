@@ -63,4 +63,5 @@ export type ErrorCode =
   | 'index-invalid'
   | 'journal-invalid'
   | 'table-missing'
-  | 'table-unsuitable';
+  | 'table-unsuitable'
+  | 'long-lock-needed';
