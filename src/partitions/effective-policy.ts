@@ -25,6 +25,7 @@ export interface EffectivePolicy {
   readonly ahead: Span;
   readonly keep: Span | undefined;
   readonly archive: string | undefined;
+  readonly grace: Span | undefined;
   readonly origins: Readonly<Partial<Record<keyof Policy, Origin>>>;
 }
 
@@ -52,7 +53,7 @@ export function findPolicy(
     origins[name] = origin as Origin;
     return (policy as Partial<Policy>)[name];
   }
-  const spanOf = (name: 'ahead' | 'keep') => {
+  const spanOf = (name: 'ahead' | 'keep' | 'grace') => {
     const text = choose(name);
     return text === undefined ? undefined : parseSpan(text, name);
   };
@@ -62,19 +63,21 @@ export function findPolicy(
     ahead: spanOf('ahead') ?? defaultAhead,
     keep: spanOf('keep'),
     archive: choose('archive'),
+    grace: spanOf('grace'),
     origins,
   };
 }
 
 /** The same with spans as text, as it is written and shown. */
 export function textOf(policy: EffectivePolicy): Partial<Policy> {
-  const { zone, unit, ahead, keep, archive } = policy;
+  const { zone, unit, ahead, keep, archive, grace } = policy;
   return {
     zone,
     ...(unit ? { unit } : {}),
     ahead: showSpan(ahead),
     ...(keep ? { keep: showSpan(keep) } : {}),
     ...(archive === undefined ? {} : { archive }),
+    ...(grace ? { grace: showSpan(grace) } : {}),
   };
 }
 

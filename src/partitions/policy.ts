@@ -12,6 +12,8 @@ export interface Policy {
   readonly keep?: string | undefined;
   /** Folder for what is retired. */
   readonly archive?: string | undefined;
+  /** How long a retired table stays beside its archive before it is dropped; 7d without it. */
+  readonly grace?: string | undefined;
 }
 
 /** What a table without a policy, flags and configuration is given, beside its zone and unit. */
@@ -63,7 +65,8 @@ function parse(line: string): Record<string, unknown> | undefined {
   }
 }
 
-const keys: readonly (keyof Policy)[] = ['zone', 'unit', 'ahead', 'keep', 'archive'];
+const keys: readonly (keyof Policy)[] = ['zone', 'unit', 'ahead', 'keep', 'archive', 'grace'];
+const spans: readonly (keyof Policy)[] = ['ahead', 'keep', 'grace'];
 
 /**
  * The policy among `values`, without what is undefined. Throws `config-invalid`, naming `what` holds it, when a unit is
@@ -75,7 +78,7 @@ export function checkPolicy(values: Readonly<Record<string, unknown>>, what: str
     if (typeof value !== 'string' || value === '') throw invalid(what, `${name} is no text`);
     if (name === 'unit' && !units.some((known) => known === value))
       throw invalid(what, `the unit "${value}" is not one of ${units.join(', ')}`);
-    if (name === 'ahead' || name === 'keep') checkSpan(value, name, what);
+    if (spans.includes(name)) checkSpan(value, name, what);
   }
   return Object.fromEntries(given);
 }
