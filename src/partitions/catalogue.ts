@@ -230,7 +230,7 @@ export async function boundsOf(
     await inside`SELECT set_config('TimeZone', ${zone}, true), set_config('DateStyle', 'ISO, YMD', true)`;
     return inside<{ at: string }[]>`
       SELECT (day::timestamp AT TIME ZONE ${zone})::text AS at
-      FROM json_array_elements_text(${JSON.stringify(days)}::text::json) WITH ORDINALITY AS d (day, n) ORDER BY n`;
+      FROM unnest(string_to_array(${days.join()}, ',')) WITH ORDINALITY AS d (day, n) ORDER BY n`;
   });
   return rows.map(({ at }) => at);
 }

@@ -2,16 +2,13 @@ import type { Sql } from 'postgres';
 import { type QualifiedName, quoteLiteral, quoteName, showName } from '../../db/identifiers.ts';
 import type { Step } from '../../db/plan.ts';
 import type { PartitionedTable } from '../catalogue.ts';
-import { type Marker, markerPattern, readMarker, readReplaced, replacedPattern } from './marker.ts';
+import { type Marker, markerPattern, readMarker } from './marker.ts';
 import { elsewhereConstraint } from './plan-attach.ts';
 
-/** A table that an earlier run left: made and not attached, or a default partition that was replaced. */
+/** A table that an earlier run left: made and not attached, of a copy, or a default partition that was replaced. */
 export interface Leftover {
   readonly name: QualifiedName;
-  /** The parent that it was for, as SQL. */
-  readonly of: string;
-  /** Of a table to be attached. */
-  readonly marker: Marker | undefined;
+  readonly marker: Marker;
 }
 
 /** Tables that say in their comment that eduschema made them, and that are no partitions, by name. */
@@ -20,12 +17,10 @@ export async function listLeftovers(sql: Sql): Promise<Leftover[]> {
     SELECT n.nspname AS schema, c.relname AS name, d.description AS comment
     FROM pg_description d JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0
-      AND (d.description LIKE ${markerPattern} OR d.description LIKE ${replacedPattern})
-      AND c.relkind = 'r' AND NOT c.relispartition ORDER BY 1, 2`;
+      AND d.description LIKE ${markerPattern} AND c.relkind = 'r' AND NOT c.relispartition ORDER BY 1, 2`;
   return rows.flatMap(({ comment, ...name }) => {
     const marker = readMarker(comment);
-    const of = marker?.of ?? readReplaced(comment);
-    return of === undefined ? [] : [{ name, of, marker }];
+    return marker ? [{ name, marker }] : [];
   });
 }
 
@@ -53,20 +48,21 @@ export function planDropCheck(name: QualifiedName): Step {
   };
 }
 
-/** The step that drops what an earlier run left. A table to be attached must be empty: rows would not be ours. */
+/**
+ * The step that drops what an earlier run left. It must be empty, unless it was replaced: rows in it would not be ours,
+ * or those of a copy whose trigger somebody took away.
+ */
 export function planDropLeftover({ name, marker }: Leftover): Step {
   const table = quoteName(name);
-  const check = `IF EXISTS (SELECT FROM ${table}) THEN RAISE EXCEPTION '% has rows, and eduschema put none into it', ${quoteLiteral(showName(name))}; END IF;`;
+  const check = `IF EXISTS (SELECT FROM ${table}) THEN RAISE EXCEPTION '% has rows that eduschema cannot account for', ${quoteLiteral(showName(name))} USING HINT = 'if they are copies of rows in the default partition, drop it'; END IF;`;
+  const guarded = `DO $eduschema$ BEGIN LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE; ${check} DROP TABLE ${table}; END $eduschema$`;
   return {
     title: `drop ${showName(name)}, which a run that ended early left`,
     transaction: true,
     statements: [
-      marker
-        ? {
-            sql: `DO $eduschema$ BEGIN LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE; ${check} DROP TABLE ${table}; END $eduschema$`,
-            why: 'it was never attached, and is empty',
-          }
-        : { sql: `DROP TABLE ${table}`, why: 'another default partition took its place; its rows are there' },
+      marker.state === 'replaced'
+        ? { sql: `DROP TABLE ${table}`, why: 'its rows are in another default partition' }
+        : { sql: guarded, why: 'it was never attached, and is empty' },
     ],
   };
 }

@@ -25,16 +25,17 @@ export function planTables(facts: EnsureFacts, parts: readonly NewPartition[]): 
   }));
 }
 
-/** The statements that make one. */
+/** The statements that make one; `state` is what its comment says of it. */
 export function planTable(
   { table, sibling, surroundings: { user, defaultGrantees } }: EnsureFacts,
   part: Pick<NewPartition, 'name' | 'from' | 'to'>,
+  state: 'made' | 'copy' = 'made',
 ): PlannedStatement[] {
   const bound = boundCondition(table.column, part);
   return [
     ...planLeaf({ parent: table.name, name: part.name, bound, user, defaultGrantees }, sibling),
     {
-      sql: `COMMENT ON TABLE ${quoteName(part.name)} IS ${quoteLiteral(writeMarker(table.name, part))}`,
+      sql: `COMMENT ON TABLE ${quoteName(part.name)} IS ${quoteLiteral(writeMarker({ of: table.name, state }))}`,
       why: 'until it is attached, the comment says whose it is',
     },
   ];
@@ -64,7 +65,7 @@ export function planAttach(
   facts: EnsureFacts,
   parts: readonly Pick<NewPartition, 'name' | 'from' | 'to'>[],
 ): PlannedStatement[] {
-  const { table, sibling } = facts;
+  const { table, sibling, fallback } = facts;
   const comment = withoutOurs(sibling?.comment ?? null);
   const security = parts.flatMap(({ name }) => (sibling ? planRowSecurity(quoteName(name), sibling) : []));
   return [
@@ -74,6 +75,7 @@ export function planAttach(
         sql: `ALTER TABLE ${quoteName(table.name)} ATTACH PARTITION ${quoteName(part.name)} FOR VALUES FROM (${quoteLiteral(part.from)}) TO (${quoteLiteral(part.to)})`,
         why: `attach ${part.name.name}`,
         locks: attachLocks(facts),
+        ...(fallback ? { waitsFor: `whoever uses ${showName(fallback.name)}` } : {}),
       },
       {
         sql: `ALTER TABLE ${quoteName(part.name)} DROP CONSTRAINT ${boundConstraint}`,

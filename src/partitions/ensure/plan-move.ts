@@ -35,11 +35,11 @@ export function planMove(facts: EnsureFacts, parts: readonly NewPartition[], row
         withoutTriggers(name, surroundings.insertTriggers, [
           {
             sql: `INSERT INTO ${quoteName(name)} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM ${quoteName(aside)} WHERE ${inRange(column, range)}`,
-            why: 'they are where they belong; nobody saw them anywhere else meanwhile',
+            why: 'to where they belong',
           },
         ]),
       ),
-      { sql: `DROP TABLE ${quoteName(aside)}`, why: 'it is empty of sense' },
+      { sql: `DROP TABLE ${quoteName(aside)}`, why: 'they are in their partition' },
     ],
   };
 }
@@ -53,6 +53,7 @@ export function lockForMove(parent: QualifiedName, from: QualifiedName): Planned
       sql: `LOCK TABLE ONLY ${quoteName(name)} IN ACCESS EXCLUSIVE MODE`,
       why: 'readers wait for a moment, so that each sees every row once',
       locks: [`ACCESS EXCLUSIVE on ${showName(name)}`],
+      waitsFor: `whoever uses ${showName(name)}`,
     })),
   ];
 }

@@ -33,7 +33,8 @@ export async function findSituation(
   const copy = await findCopy(sql, table);
   const ofCopy = (copy?.tables ?? []).map(quoteName);
   const leftovers = (await listLeftovers(sql)).filter(
-    ({ of, name: left }) => of === quoteName(name) && !ofCopy.includes(quoteName(left)),
+    ({ marker: { of }, name: left }) =>
+      quoteName(of) === quoteName(name) && !ofCopy.includes(quoteName(left)),
   );
   return { look, leftovers, leftCheck: await findLeftCheck(sql, table), copy };
 }

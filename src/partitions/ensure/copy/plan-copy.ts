@@ -51,10 +51,10 @@ export function planCopyTables({ facts, from, rest, parts }: Copy): Step[] {
     title: `make tables for the rows that wait in ${showName(from)}`,
     transaction: true,
     statements: [
-      ...parts.flatMap((part) => planTable(facts, part)),
+      ...parts.flatMap((part) => planTable(facts, part, 'copy')),
       ...planLeaf(restLeaf, fallbackLeaf as Leaf),
       {
-        sql: `COMMENT ON TABLE ${quoteName(rest)} IS ${quoteLiteral(writeMarker(table.name, { from: '', to: '' }))}`,
+        sql: `COMMENT ON TABLE ${quoteName(rest)} IS ${quoteLiteral(writeMarker({ of: table.name, state: 'copy' }))}`,
         why: 'for rows of none of these; the comment says whose it is',
       },
     ],
@@ -92,6 +92,7 @@ export function planCopyTrigger(copy: Copy): Step {
         sql: `CREATE TRIGGER ${copyTrigger} AFTER INSERT OR UPDATE OR DELETE ON ${table} FOR EACH ROW EXECUTE FUNCTION ${copy.function}`,
         why: 'from here on nothing is missed',
         locks: [`SHARE ROW EXCLUSIVE on ${showName(from)}`],
+        waitsFor: `whoever writes ${showName(from)}`,
       },
       {
         sql: `CREATE TRIGGER ${copyTrigger}_truncate AFTER TRUNCATE ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION ${copy.function}`,

@@ -8,7 +8,7 @@ import {
 import type { PlannedStatement, Step } from '../../../db/plan.ts';
 import { withSuffix } from '../../partition-name.ts';
 import type { Leaf } from '../leaf.ts';
-import { writeReplaced } from '../marker.ts';
+import { writeMarker } from '../marker.ts';
 import { countOf, planAttach } from '../plan-attach.ts';
 import { boundConstraint } from '../plan-leaf.ts';
 import { lockForMove } from '../plan-move.ts';
@@ -66,7 +66,7 @@ export function planReplaced(copy: Copy): Step {
     say(`ALTER TABLE ${quoteName(rest)} RENAME TO ${quoteIdentifier(from.name)}`, 'it has its place'),
     say(`COMMENT ON TABLE ${quoteName(from)} IS ${described}`, `as ${from.name} was`),
     say(
-      `COMMENT ON TABLE ${quoteName(old)} IS ${quoteLiteral(writeReplaced(facts.table.name))}`,
+      `COMMENT ON TABLE ${quoteName(old)} IS ${quoteLiteral(writeMarker({ of: facts.table.name, state: 'replaced' }))}`,
       'for the next run, should this one end here',
     ),
   ]);
