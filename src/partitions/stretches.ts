@@ -7,7 +7,7 @@ import { addSpan, type Day, listPeriods, type Span, startOfPeriod, type Unit } f
 export interface Stretch {
   /** The first days of the periods that lie in it, wholly or in part. */
   readonly days: readonly Day[];
-  /** Between two partitions, and not after the last one. */
+  /** Between two partitions, and not after the last one; what lies further ahead than is wanted is no gap yet. */
   readonly isGap: boolean;
 }
 
@@ -33,12 +33,12 @@ export function listStretches(partitions: readonly BoundedPartition[], wanted: W
   const bounded = partitions.filter(({ isDefault }) => !isDefault);
   const stretches: Stretch[] = [];
   const add = (from: Day | undefined, to: Day, isGap: boolean) => {
-    const days = from === undefined || from > to ? [] : daysBetween(from, to, wanted);
+    const days = from === undefined ? [] : daysBetween(from, to, wanted);
     if (days.length > 0) stretches.push({ days, isGap });
   };
   let reached: Bound | null | undefined;
   for (const { from, to } of bounded) {
-    if (reached && beginOf(from) > endOf(reached)) add(dayOf(reached), dayOf(from) ?? last, true);
+    if (reached && beginOf(from) > endOf(reached)) add(dayOf(reached), earlier(dayOf(from), last), true);
     if (reached === undefined || endOf(to) > endOf(reached)) reached = to;
   }
   if (reached === undefined) add(wanted.today, last, false);
@@ -46,14 +46,16 @@ export function listStretches(partitions: readonly BoundedPartition[], wanted: W
   return stretches;
 }
 
+const earlier = (day: Day | undefined, other: Day) => (day !== undefined && day < other ? day : other);
+
 function daysBetween(from: Day, to: Day, { unit, today, keep, longGaps }: Wanted): Day[] {
-  const kept = keep ? addSpan(today, keep, -1) : undefined;
-  const begin = kept !== undefined && kept > from ? kept : from;
-  if (begin > to) return [];
-  const end = to < today ? to : today;
+  const [first, last, now] = [from, to, today].map((day) => startOfPeriod(day, unit)) as [Day, Day, Day];
+  const kept = keep ? startOfPeriod(addSpan(today, keep, -1), unit) : first;
+  const begin = kept > first ? kept : first;
+  const end = last < now ? last : now;
   const isLong = begin < end && countPeriods(begin, end, unit) > longestGap;
-  if (!isLong || longGaps) return listPeriods(begin, to, unit);
-  return to < today ? [] : listPeriods(today, to, unit);
+  // None when the first is later than the last.
+  return listPeriods(isLong && !longGaps ? now : begin, last, unit);
 }
 
 const daysOf: Readonly<Record<Unit, number>> = { day: 1, week: 7, month: 30.4, quarter: 91.3, year: 365.25 };
