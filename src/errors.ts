@@ -67,4 +67,5 @@ export type ErrorCode =
   | 'plan-invalid'
   | 'plan-differs'
   | 'table-missing'
-  | 'table-unsuitable';
+  | 'table-unsuitable'
+  | 'long-lock-needed';
