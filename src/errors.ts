@@ -63,4 +63,9 @@ export type ErrorCode =
   | 'index-invalid'
   | 'journal-invalid'
   | 'table-missing'
-  | 'table-unsuitable';
+  | 'table-unsuitable'
+  | 'archive-failed'
+  | 'archive-damaged'
+  | 'archive-differs'
+  | 'partition-occupied'
+  | 'rows-orphaned';

@@ -11,6 +11,8 @@ export interface Policy {
   readonly keep?: string | undefined;
   /** Folder for what is retired. */
   readonly archive?: string | undefined;
+  /** How long a retired table stays beside its archive before it is dropped; 7d without it. */
+  readonly grace?: string | undefined;
 }
 
 /** What a table without a policy, flags and configuration is given, beside its zone and unit. */
@@ -47,7 +49,7 @@ function parse(line: string): Partial<Policy> | undefined {
   try {
     const found = JSON.parse(line)?.[key]?.partitions;
     if (typeof found !== 'object' || found === null) return undefined;
-    const { zone, unit, ahead, keep, archive } = found as Record<string, unknown>;
+    const { zone, unit, ahead, keep, archive, grace } = found as Record<string, unknown>;
     const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
     return Object.fromEntries(
       Object.entries({
@@ -56,6 +58,7 @@ function parse(line: string): Partial<Policy> | undefined {
         ahead: text(ahead),
         keep: text(keep),
         archive: text(archive),
+        grace: text(grace),
       }).filter(([, value]) => value !== undefined),
     );
   } catch {

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import type { Runner } from '../run.ts';
 import { partitionsListCommand } from './partitions/list.ts';
+import { partitionsRetainCommand } from './partitions/retain.ts';
 
 /** `eduschema partitions <verb>`: a file a verb, in the order of a DBA's needs. */
-const verbs = [partitionsListCommand];
+const verbs = [partitionsListCommand, partitionsRetainCommand];
 
 /** `eduschema partitions` */
 export function partitionsCommand(program: Command, runner: Runner): void {

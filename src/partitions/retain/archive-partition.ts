@@ -1,0 +1,124 @@
+import { promises } from 'node:fs';
+import type { TransactionSql } from 'postgres';
+import type { Session } from '../../db/connect.ts';
+import { copyOut } from '../../db/copy-out.ts';
+import { type QualifiedName, quoteName } from '../../db/identifiers.ts';
+import { EduschemaError } from '../../errors.ts';
+import { toolVersion } from '../../tool-version.ts';
+import { applyCopySettings, copySettings, copyStatement } from '../archive/copy-settings.ts';
+import { createDigestStream, type DataDigest, holdsSameRows } from '../archive/data-digest.ts';
+import type { GzipDigest } from '../archive/gzip-file.ts';
+import { type Manifest, manifestFormat } from '../archive/manifest.ts';
+import type { ArchivePlace } from '../archive/place.ts';
+import { type Archive, openArchive } from '../archive/read-archive.ts';
+import { readInside, renderTable, type TableFacts, writtenColumns } from '../archive/table-facts.ts';
+import { writeArchive } from '../archive/write-archive.ts';
+import type { PartitionedTable } from '../catalogue.ts';
+import { type Candidate, frozenConstraint } from './queries.ts';
+
+/** What an archive is made of beside the rows. */
+export interface ArchiveFacts {
+  readonly table: PartitionedTable;
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly now: string;
+}
+
+/**
+ * Archives a detached table, inside a transaction that keeps writers out of it. An archive that is there already is taken
+ * when it holds the same rows; with others it throws `archive-differs`, and that archive stays as it is.
+ */
+export async function archivePartition(
+  session: Session,
+  sql: TransactionSql,
+  { oid, name }: Candidate,
+  place: ArchivePlace,
+  facts: ArchiveFacts,
+): Promise<Archive> {
+  await sql.unsafe(`LOCK TABLE ${quoteName(name)} IN SHARE MODE`);
+  await applyCopySettings(sql);
+  const found = await readInside(sql, oid);
+  const definition = { ...found, checks: found.checks.filter((check) => check.name !== frozenConstraint) };
+  const columns = writtenColumns(definition.columns);
+  if (await isThere(place.folder)) {
+    const archive = await openArchive(place.folder);
+    const digest = await digestTable(session, sql, name, columns);
+    if (!holdsSameRows(digest, archive.manifest.data)) throw differs(name, digest, archive);
+    return archive;
+  }
+  const copy = copyStatement(name, columns, 'TO STDOUT');
+  const manifest = await writeArchive(
+    place,
+    (take) => copyOut(session, sql, copy, take),
+    (digest) => describe(session, name, definition, digest, { ...facts, dataName: place.dataName }),
+  );
+  return { folder: place.folder, manifest };
+}
+
+/** What the rows of a table come to, as COPY writes them. */
+export async function digestTable(
+  session: Session,
+  sql: TransactionSql,
+  name: QualifiedName,
+  columns: readonly string[],
+): Promise<DataDigest> {
+  const digest = createDigestStream();
+  await copyOut(session, sql, copyStatement(name, columns, 'TO STDOUT'), digest.take);
+  return digest.end();
+}
+
+/** The error for a table whose rows are not those of its archive. */
+export function differs(
+  name: QualifiedName,
+  found: DataDigest,
+  { folder, manifest }: Archive,
+): EduschemaError {
+  const table = `${name.schema}.${name.name}`;
+  const { data } = manifest;
+  return new EduschemaError(
+    'archive-differs',
+    found.rows === data.rows
+      ? `${table} holds other rows than its archive ${folder}`
+      : `${table} holds ${found.rows} rows, its archive ${folder} ${data.rows}`,
+    {
+      hint: `look what was changed; to archive it anew, move ${folder} away and run eduschema partitions retain again`,
+      details: { found, archived: data },
+    },
+  );
+}
+
+/** Also a link that leads nowhere is there. */
+async function isThere(path: string): Promise<boolean> {
+  return promises.lstat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function describe(
+  { facts: server }: Session,
+  name: QualifiedName,
+  definition: TableFacts,
+  { data, file }: GzipDigest,
+  { table, from, to, now, dataName }: ArchiveFacts & { dataName: string },
+): Manifest {
+  const ddl = renderTable(name, definition);
+  const copy = copyStatement(name, writtenColumns(definition.columns), 'FROM STDIN');
+  return {
+    format: manifestFormat,
+    tool: `eduschema ${toolVersion}`,
+    archivedAt: now,
+    database: server.database,
+    server: `PostgreSQL ${server.version}`,
+    table: name,
+    parent: { ...table.name, column: table.column, type: table.type },
+    bounds: { from, to },
+    definition,
+    ddl,
+    settings: copySettings,
+    copy,
+    data,
+    file: { name: dataName, ...file },
+    byHand: `run ddl[0]; gunzip -c ${dataName} | PGOPTIONS="-c datestyle=ISO,YMD -c timezone=UTC" PGCLIENTENCODING=UTF8 psql -c '<copy>'; run the other ddl`,
+  };
+}
