@@ -34,7 +34,7 @@ export interface Manifest {
   readonly data: DataDigest;
   readonly file: FileDigest & { readonly name: string };
   /** How a person brings it back with gzip and psql alone. */
-  readonly byHand: string;
+  readonly byHand: readonly string[];
 }
 
 /** The manifest as text. Its last line but one, `check`, is the SHA-256 of the same text without that line. */

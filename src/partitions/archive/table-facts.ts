@@ -124,15 +124,16 @@ export function renderTable(table: QualifiedName, facts: TableFacts): string[] {
     ({ name, definition }) => `CONSTRAINT ${quoteIdentifier(name)} ${definition}`,
   );
   const body = [...columns, ...checks].map((line) => `  ${line}`).join(',\n');
+  return [`CREATE TABLE ${quoteName(table)} (\n${body}\n)`, ...renderKeys(table, facts)];
+}
+
+/** The keys and indexes of a table as statements for another. The server names them. */
+export function renderKeys(table: QualifiedName, { keys, indexes }: TableFacts): string[] {
   return [
-    `CREATE TABLE ${quoteName(table)} (\n${body}\n)`,
-    ...facts.keys.map(
-      ({ name, definition }) =>
-        `ALTER TABLE ${quoteName(table)} ADD CONSTRAINT ${quoteIdentifier(name)} ${definition}`,
-    ),
-    ...facts.indexes.map(
-      ({ name, unique, definition }) =>
-        `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(name)} ON ${quoteName(table)} USING ${definition}`,
+    ...keys.map(({ definition }) => `ALTER TABLE ${quoteName(table)} ADD ${definition}`),
+    ...indexes.map(
+      ({ unique, definition }) =>
+        `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ON ${quoteName(table)} USING ${definition}`,
     ),
   ];
 }

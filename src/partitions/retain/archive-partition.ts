@@ -11,7 +11,13 @@ import type { GzipDigest } from '../archive/gzip-file.ts';
 import { type Manifest, manifestFormat } from '../archive/manifest.ts';
 import type { ArchivePlace } from '../archive/place.ts';
 import { type Archive, openArchive } from '../archive/read-archive.ts';
-import { readInside, renderTable, type TableFacts, writtenColumns } from '../archive/table-facts.ts';
+import {
+  listForeignKeys,
+  readInside,
+  renderTable,
+  type TableFacts,
+  writtenColumns,
+} from '../archive/table-facts.ts';
 import { writeArchive } from '../archive/write-archive.ts';
 import type { PartitionedTable } from '../catalogue.ts';
 import { type Candidate, frozenConstraint } from './queries.ts';
@@ -38,7 +44,12 @@ export async function archivePartition(
   await sql.unsafe(`LOCK TABLE ${quoteName(name)} IN SHARE MODE`);
   await applyCopySettings(sql);
   const found = await readInside(sql, oid);
-  const definition = { ...found, checks: found.checks.filter((check) => check.name !== frozenConstraint) };
+  const definition = {
+    ...found,
+    checks: found.checks.filter((check) => check.name !== frozenConstraint),
+    // Its own were dropped when it was released.
+    foreignKeys: await listForeignKeys(sql, facts.table.oid),
+  };
   const columns = writtenColumns(definition.columns);
   if (await isThere(place.folder)) {
     const archive = await openArchive(place.folder);
@@ -119,6 +130,12 @@ function describe(
     copy,
     data,
     file: { name: dataName, ...file },
-    byHand: `run ddl[0]; gunzip -c ${dataName} | PGOPTIONS="-c datestyle=ISO,YMD -c timezone=UTC" PGCLIENTENCODING=UTF8 psql -c '<copy>'; run the other ddl`,
+    byHand: [
+      `BEGIN; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC'; SET client_encoding = 'UTF8';`,
+      'each statement of "ddl" up to the first ADD or CREATE INDEX, that is CREATE TABLE',
+      `\\copy with the statement in "copy", FROM PROGRAM 'gunzip -c ${dataName}' instead of FROM STDIN`,
+      'the other statements of "ddl"; COMMIT;',
+      'the rows of "data" are counted, and SHA-256 is that of gunzip -c',
+    ],
   };
 }

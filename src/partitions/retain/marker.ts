@@ -28,6 +28,10 @@ export interface ArchiveMark {
 
 /** What the comment of a partition that was brought back says of it. */
 export interface Restored {
+  /** Where it belongs: a run that is cut off in the middle is gone on with by its name alone. */
+  readonly parent: QualifiedName;
+  readonly from: string | null;
+  readonly to: string | null;
   readonly since: string;
   /** Until when `retain` leaves it alone; for ever without it. */
   readonly until?: string | undefined;
