@@ -12,7 +12,7 @@ import { parseSpan } from '../period.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
 import { readSurroundings } from '../retain/obstacles.ts';
 import { readClock } from '../retain/queries.ts';
-import { loadArchive, refuseOrphans, setComment } from './load.ts';
+import { loadArchive, refuseOrphans, revokeDefaults, setComment } from './load.ts';
 import { boundCondition, boundConstraint, misfitOf, planJoin, renderEmpty } from './plan.ts';
 import { type Ends, findByName, findWay, type Way } from './situation.ts';
 import { thaw } from './thaw.ts';
@@ -128,6 +128,7 @@ async function load(
   await worker.transaction(title, async (inside) => {
     await inside.unsafe(renderEmpty(name, table.name));
     await inside.unsafe(`ALTER TABLE ${quoteName(name)} OWNER TO ${quoteIdentifier(table.owner)}`);
+    await revokeDefaults(inside, name);
     await loadArchive(worker.session, inside, archive as Archive, name);
     await refuseOrphans(inside, name, facts.foreignKeys);
     for (const statement of renderKeys(name, facts)) await inside.unsafe(statement);

@@ -1,11 +1,11 @@
-import { quoteName } from '../../db/identifiers.ts';
+import type { TransactionSql } from 'postgres';
+import { type QualifiedName, quoteIdentifier, quoteName } from '../../db/identifiers.ts';
 import type { Worker } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
 import { applyCopySettings } from '../archive/copy-settings.ts';
-import { holdsSameRows } from '../archive/data-digest.ts';
-import { readInside, writtenColumns } from '../archive/table-facts.ts';
+import { readInside } from '../archive/table-facts.ts';
 import type { PartitionedTable } from '../catalogue.ts';
-import { differs, digestTable } from '../retain/archive-partition.ts';
+import { confirmSameRows } from '../retain/archive-partition.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
 import type { Candidate } from '../retain/queries.ts';
 import { refuseOrphans, setComment } from './load.ts';
@@ -35,10 +35,7 @@ export async function thaw(
         `${shown} has a column ${gone.name}, which ${table.name.schema}.${table.name.name} no longer has`,
         { hint: `drop it there as well, or leave ${shown} the table that it is` },
       );
-    if (archive) {
-      const digest = await digestTable(worker.session, sql, name, writtenColumns(own.columns));
-      if (!holdsSameRows(digest, archive.manifest.data)) throw differs(name, digest, archive);
-    }
+    if (archive) await confirmSameRows(worker.session, sql, name, own.columns, archive);
     await refuseOrphans(sql, name, parent.foreignKeys);
     const missing = parent.columns.filter(
       (column) => !own.columns.some((other) => other.name === column.name),
@@ -47,6 +44,17 @@ export async function thaw(
     await sql.unsafe(
       `ALTER TABLE ${quoteName(name)} DROP CONSTRAINT IF EXISTS ${boundConstraint}, ADD CONSTRAINT ${boundConstraint} CHECK (${boundCondition(table.column, ends)})`,
     );
+    await dropTwins(sql, found.oid, name);
     await setComment(sql, name, writeMark(found.marks.text, { restored }) as string);
   });
+}
+
+/** A concurrent detach leaves a constraint that says what ours says; newer servers may leave none. */
+async function dropTwins(sql: TransactionSql, oid: number, name: QualifiedName): Promise<void> {
+  const twins = await sql<{ name: string }[]>`
+    SELECT t.conname AS name FROM pg_constraint o JOIN pg_constraint t ON t.conrelid = o.conrelid AND t.contype = 'c'
+    WHERE o.conrelid = ${oid} AND o.conname = ${boundConstraint} AND t.oid <> o.oid
+      AND pg_get_constraintdef(t.oid) = pg_get_constraintdef(o.oid)`;
+  for (const twin of twins)
+    await sql.unsafe(`ALTER TABLE ${quoteName(name)} DROP CONSTRAINT ${quoteIdentifier(twin.name)}`);
 }

@@ -12,6 +12,7 @@ import { type Manifest, manifestFormat } from '../archive/manifest.ts';
 import type { ArchivePlace } from '../archive/place.ts';
 import { type Archive, openArchive } from '../archive/read-archive.ts';
 import {
+  type Column,
   listForeignKeys,
   readInside,
   renderTable,
@@ -53,8 +54,7 @@ export async function archivePartition(
   const columns = writtenColumns(definition.columns);
   if (await isThere(place.folder)) {
     const archive = await openArchive(place.folder);
-    const digest = await digestTable(session, sql, name, columns);
-    if (!holdsSameRows(digest, archive.manifest.data)) throw differs(name, digest, archive);
+    await confirmSameRows(session, sql, name, definition.columns, archive);
     return archive;
   }
   const copy = copyStatement(name, columns, 'TO STDOUT');
@@ -77,6 +77,33 @@ export async function digestTable(
   await copyOut(session, sql, copyStatement(name, columns, 'TO STDOUT'), digest.take);
   return digest.end();
 }
+
+/**
+ * Throws `archive-differs` unless a table has the columns and holds the rows of its archive, in whatever order. The
+ * transaction has the settings of COPY.
+ */
+export async function confirmSameRows(
+  session: Session,
+  sql: TransactionSql,
+  table: QualifiedName,
+  columns: readonly Column[],
+  archive: Archive,
+): Promise<void> {
+  const { definition, data } = archive.manifest;
+  if (namesAndTypes(columns) !== namesAndTypes(definition.columns))
+    throw new EduschemaError(
+      'archive-differs',
+      `${table.schema}.${table.name} has other columns than its archive ${archive.folder}`,
+      {
+        hint: `look what was changed; to archive it anew, move ${archive.folder} away and run eduschema partitions retain again`,
+      },
+    );
+  const found = await digestTable(session, sql, table, writtenColumns(definition.columns));
+  if (!holdsSameRows(found, data)) throw differs(table, found, archive);
+}
+
+const namesAndTypes = (columns: readonly Column[]) =>
+  JSON.stringify(columns.map(({ name, type, generated }) => [name, type, generated]).sort());
 
 /** The error for a table whose rows are not those of its archive. */
 export function differs(

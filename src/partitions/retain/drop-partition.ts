@@ -3,12 +3,11 @@ import type { TransactionSql } from 'postgres';
 import { quoteName } from '../../db/identifiers.ts';
 import { EduschemaError } from '../../errors.ts';
 import { applyCopySettings } from '../archive/copy-settings.ts';
-import { holdsSameRows } from '../archive/data-digest.ts';
 import { checkOfManifest } from '../archive/manifest.ts';
 import { placeOf } from '../archive/place.ts';
 import { type Archive, openArchive, verifyFile } from '../archive/read-archive.ts';
-import { type Column, readInside, writtenColumns } from '../archive/table-facts.ts';
-import { differs, digestTable } from './archive-partition.ts';
+import { readInside } from '../archive/table-facts.ts';
+import { confirmSameRows } from './archive-partition.ts';
 import type { ArchiveMark, Retired } from './marker.ts';
 import { planMark } from './plan.ts';
 import { type Candidate, findCandidate } from './queries.ts';
@@ -86,18 +85,7 @@ async function confirmArchived(
   { oid, name }: Candidate,
   archive: Archive,
 ): Promise<void> {
-  const { definition, data } = archive.manifest;
   await applyCopySettings(sql);
   const { columns } = await readInside(sql, oid);
-  if (columnsOf(columns) !== columnsOf(definition.columns))
-    throw new EduschemaError(
-      'archive-differs',
-      `${name.schema}.${name.name} has other columns than its archive ${archive.folder}`,
-      { hint: 'look what was changed; to archive it anew, move the archive away and run it again' },
-    );
-  const found = await digestTable(worker.session, sql, name, writtenColumns(columns));
-  if (!holdsSameRows(found, data)) throw differs(name, found, archive);
+  await confirmSameRows(worker.session, sql, name, columns, archive);
 }
-
-const columnsOf = (columns: readonly Column[]) =>
-  JSON.stringify(columns.map(({ name, type }) => [name, type]));
