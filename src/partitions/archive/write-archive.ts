@@ -17,7 +17,7 @@ export async function writeArchive(
 ): Promise<Manifest> {
   const { folder, partial, dataName } = place;
   try {
-    await promises.mkdir(dirname(folder), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(folder));
     await promises.rm(partial, { recursive: true, force: true });
     await promises.mkdir(partial, { mode: 0o700 });
     const manifest = describe(await writeGzip(join(partial, dataName), produce));
@@ -30,6 +30,13 @@ export async function writeArchive(
     await promises.rm(partial, { recursive: true, force: true }).catch(() => {});
     throw explainWriteError(error, folder);
   }
+}
+
+/** In one step: with `recursive` Node names a disk that is mounted for reading a missing folder. */
+async function makeFolder(path: string): Promise<void> {
+  await promises.mkdir(path, { mode: 0o700 }).catch((error) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
 }
 
 async function writeWhole(path: string, text: string): Promise<void> {

@@ -40,13 +40,19 @@ export async function retireAll(
     departure: Departure,
   ): Promise<RetainRow> {
     const did: Verb[] = [];
+    let last: Verb | undefined;
     let current = departure;
     // Each step is followed by a look at what is now: another run goes on from there in the same way.
     for (;;) {
       const found = await findCandidate(sql, departure.candidate.oid);
       if (!found) {
-        const state = did.includes('drop') ? 'dropped' : 'left';
-        return { ...rowOf(table, current), state, next: null, did };
+        const obstacle = {
+          problem: 'somebody else dropped it',
+          remedy: 'its archive, if there is one, stays',
+        };
+        if (last !== 'drop')
+          return { ...rowOf(table, { ...current, decision: { state: 'left', obstacle } }), did };
+        return { ...rowOf(table, current), state: 'dropped', next: null, did: [...did, 'drop'] };
       }
       const candidate = { ...found, due: departure.candidate.due };
       const decision = decide(candidate, terms);
@@ -54,7 +60,9 @@ export async function retireAll(
       if (!decision.next) return { ...rowOf(table, current), did };
       const obstacle = await attempt(context, current, decision.next);
       if (obstacle) return { ...rowOf(table, { ...current, decision: { state: 'left', obstacle } }), did };
-      did.push(decision.next);
+      last = decision.next;
+      // A table whose archive is gone is there after its turn to be dropped.
+      if (last !== 'drop') did.push(last);
     }
   }
 }
