@@ -99,7 +99,7 @@ export async function raiseCounters(
 ): Promise<number> {
   const table = quoteName({ schema, name: counted.table });
   const values = JSON.stringify(low.map(({ id, missing, logs }) => ({ id, missing, logs })));
-  const rows = `json_to_recordset($1::json) AS l (id bigint, missing bigint, logs bigint)`;
+  const rows = `json_to_recordset($1::text::json) AS l (id bigint, missing bigint, logs bigint)`;
   // The audit leaves out what changes counters alone, when the owner says that it does.
   await sql`SELECT set_config('eduschema.counting', 'on', true)`;
   await sql.unsafe(
