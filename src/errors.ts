@@ -68,4 +68,9 @@ export type ErrorCode =
   | 'plan-differs'
   | 'table-missing'
   | 'table-unsuitable'
-  | 'long-lock-needed';
+  | 'long-lock-needed'
+  | 'archive-failed'
+  | 'archive-damaged'
+  | 'archive-differs'
+  | 'partition-occupied'
+  | 'rows-orphaned';
