@@ -31,8 +31,8 @@ export function countersCommand(program: Command, runner: Runner): void {
   const rebuild = noun
     .command('rebuild')
     .description('raises the counters that are lower than their logs; lowers none; asks first')
-    .option('--dry-run', 'show what would be raised')
-    .option('--yes', 'do not ask')
+    .option('-n, --dry-run', 'show what would be raised')
+    .option('-y, --yes', 'do not ask')
     .action(
       runner.database(
         async () => ({

@@ -22,7 +22,7 @@ export function partitionsRestoreCommand(partitions: Command, runner: Runner): v
     .description('a partition that was retired is attached again, from its archive or its table')
     .option('--into <table>', 'load the archive into a new table of its own instead')
     .option('--for <span>', 'how long retain leaves it alone: 30d (default: until retain --restored)')
-    .option('--dry-run', 'print what would be done, as SQL with its locks')
+    .option('-n, --dry-run', 'print what would be done, as SQL with its locks')
     .action(
       runner.database(
         async () => ({

@@ -39,8 +39,8 @@ export function partitionsRetainCommand(partitions: Command, runner: Runner): vo
     .option('--drop-without-archive', 'drop what is retired without an archive, after the grace period')
     .option('--restored', 'take partitions that were brought back as well')
     .option('--zone <zone>', 'time zone of the bounds (default: the policy, or Asia/Seoul)')
-    .option('--dry-run', 'print what would be done, as SQL with its locks')
-    .option('--yes', 'do not ask')
+    .option('-n, --dry-run', 'print what would be done, as SQL with its locks')
+    .option('-y, --yes', 'do not ask')
     .action(
       runner.database(
         () => import('../../../partitions/retain/retain.ts'),
