@@ -34,7 +34,7 @@ export function forbidChanged(journal: QualifiedName): string {
     SELECT ${columns} FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = ${quoteLiteral(journal.schema)} AND c.relname IN (${among.join(', ')})`;
   const written = `SELECT FROM pg_catalog.pg_locks l
-    WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+    WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareUpdateExclusiveLock')
       AND l.relation IN (${tables('c.oid', [...names, quoteLiteral(repeatableJournal(journal).name)])})`;
   return `SELECT (CASE WHEN (${tables('count(*)', names)}) < ${names.length} OR EXISTS (${written})
     THEN '${changed}' ELSE '1' END)::pg_catalog.int4`;

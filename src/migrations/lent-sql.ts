@@ -16,6 +16,13 @@ export interface LentSql {
   takeBack(): Promise<string | undefined>;
 }
 
+interface Lending {
+  readonly transaction: boolean;
+  readonly journal: QualifiedName;
+  /** Whether the connection is there: the driver would end the process. */
+  readonly isOpen: () => boolean;
+}
+
 const hints = new WeakMap<object, string>();
 
 /** An error of the code that was lent `sql`, with what to do instead. */
@@ -31,15 +38,13 @@ export function hintOf(error: unknown): string | undefined {
 }
 
 /** Lends `sql` to code that runs inside a transaction of ours, or outside of any; `journal` is not for it. */
-export function lendSql(
-  sql: MigrationSql,
-  { transaction, journal }: { readonly transaction: boolean; readonly journal: QualifiedName },
-): LentSql {
+export function lendSql(sql: MigrationSql, { transaction, journal, isOpen }: Lending): LentSql {
   let open = true;
   /** Queries that were not answered, with their text. */
   const unanswered = new Map<object, string>();
 
   const checkOpen = () => {
+    if (!isOpen()) throw refusal('the connection is lost', 'see why, and run the command again');
     if (!open)
       throw refusal('sql was used after the migration had ended', 'wait for everything that it starts');
   };
@@ -106,8 +111,8 @@ export function lendSql(
       open = false;
       const left = [...unanswered];
       const unsent = left.find(([sent, text]) => !isSent(sent) && isStatement(text));
-      const underWay = left.filter(([sent]) => isSent(sent));
-      await Promise.allSettled(underWay.map(([sent]) => sent));
+      const underWay = left.filter(([sent]) => isUnderWay(sent));
+      await Promise.allSettled(underWay.map(([sent]) => (isCursor(sent) ? undefined : sent)));
       if (underWay[0]) return `it ended while a query was under way: ${firstLine(underWay[0][1])}`;
       return unsent && `it made a query that was never sent: ${firstLine(unsent[1])}`;
     },
@@ -129,7 +134,19 @@ function withhold(name: string): never {
   );
 }
 
-const isSent = (query: object) => (query as { executed?: boolean }).executed === true;
+/** What the driver knows of a query: https://github.com/porsager/postgres/blob/v3.4.9/src/query.js. */
+interface DriverQuery {
+  readonly executed?: boolean;
+  readonly active?: boolean;
+  readonly cursorRows?: number;
+}
+
+const isSent = ({ executed = false }: DriverQuery) => executed;
+
+/** Of a loop over its rows the query itself is never told the end. */
+const isCursor = ({ cursorRows }: DriverQuery) => cursorRows !== undefined;
+
+const isUnderWay = (query: DriverQuery) => isSent(query) && (!isCursor(query) || query.active === true);
 
 const firstLine = (text: string) => text.trim().split('\n')[0] ?? '';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { relative } from 'node:path';
 import type { Session } from '../db/connect.ts';
-import { isConnectionLost, isServerError, serverErrorOf } from '../db/explain-error.ts';
+import { connectionClosed, isConnectionLost, isServerError, serverErrorOf } from '../db/explain-error.ts';
 import { EduschemaError } from '../errors.ts';
 import { excerptAt, findPlace, offsetOfPosition } from '../sql/excerpt.ts';
 import { codeOf, type FailedMigration, hintFor } from './failure.ts';
@@ -17,7 +17,7 @@ export async function runModule(
   { signal, log, journal }: CallContext & Pick<RunSettings, 'journal'>,
 ): Promise<void> {
   const { path } = unit.file;
-  const lent = lendSql(session.sql as never, { transaction, journal });
+  const lent = lendSql(session.sql as never, { transaction, journal, isOpen: session.isOpen });
   const { boundaries } = session.tap;
   try {
     await session.preparing(() => orInterrupted(signal, async () => call(lent.sql, { signal, log })));
@@ -29,6 +29,7 @@ export async function runModule(
     throw moduleFailed(reasonOf(error, session), path, ended ? { ...migration, outcome } : migration);
   }
   const left = await lent.takeBack();
+  if (!session.isOpen()) throw moduleFailed(reasonOf(connectionClosed(), session), path, migration);
   if (left !== undefined) throw moduleFailed(refusal(left, 'await every query'), path, migration);
 }
 

@@ -1,7 +1,11 @@
+import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { withDatabase } from '../../src/db/connect.ts';
+import { migrate } from '../../src/migrations/migrate.ts';
 import type { MigrationEvent, MigrationSettings } from '../../src/migrations/settings.ts';
 import { openClient } from '../helpers/clients.ts';
+import { targetOf } from '../helpers/database.ts';
 import { hasPgBouncer, startPgBouncer } from '../helpers/pgbouncer.ts';
 import { carryOut, differencesOf, fileOf, makePlan, readPlan, withNote } from '../helpers/plans.ts';
 import { startProcess, until } from '../helpers/process.ts';
@@ -52,7 +56,7 @@ describe('a plan whose run failed', () => {
       await makePlan(project);
       await expect(carryOut(project)).rejects.toMatchObject({
         ...failed,
-        hint: 'fix the file and make a plan for the rest: eduschema migrate --plan plan.json',
+        hint: 'if the file is wrong, fix it and make a plan for the rest (eduschema migrate --plan plan.json); else run eduschema migrate --from-plan plan.json again',
       });
       expect(await runOf(project)).toEqual({ state: 'stopped', done: 2 });
       await makeReady(project);
@@ -161,7 +165,6 @@ describe('a plan whose run failed', () => {
           'repeatable/b.sql': 'SELECT 1 / count(*) FROM t;',
         });
         await project.sql`DELETE FROM schema_versions_repeatable WHERE name = 'never'`;
-        const { rmSync } = await import('node:fs');
         rmSync(`${project.settings.directory}/repeatable/old.sql`);
         await makePlan(project);
         expect(readPlan(project)).toMatchObject({ forgotten: ['old'] });
@@ -255,13 +258,31 @@ describe('a plan whose run failed', () => {
       await makePlan(project);
       const user = await project.createUser();
       const refused = project.open(async (database) => {
-        const { migrate } = await import('../../src/migrations/migrate.ts');
         await migrate(database, project.settings, { fromPlan: fileOf(project) });
       }, user.target);
 
       await expect(refused).rejects.toMatchObject({ code: 'permission-denied' });
       expect(names(await carryOut(project).catch(() => ({ done: [] })))).toEqual([]);
       expect(await project.versions()).toEqual(['1', '2']);
+    }),
+  );
+});
+
+describe('a plan whose run cannot be noted', () => {
+  it(
+    'for a view that somebody locks is carried out all the same',
+    withProject({ '1_wait.sql': 'SELECT pg_sleep(1);', '2_t.sql': 'CREATE TABLE t ();' }, async (project) => {
+      await project.sql`CREATE VIEW locked AS SELECT 1 AS one`;
+      await makePlan(project);
+      const running = carryOut(project);
+      await until('it is begun', async () => (await runOf(project)) !== undefined);
+      const client = await openClient(project, 'in the way');
+      await client.begin('LOCK TABLE locked IN ACCESS EXCLUSIVE MODE');
+
+      expect(names(await running)).toEqual(['1_wait', '2_t']);
+      expect(await runOf(project)).toEqual({ state: 'running', done: 0 });
+      await client.sql.unsafe('ROLLBACK');
+      expect(await carryOut(project)).toMatchObject({ done: [], current: '2' });
     }),
   );
 });
@@ -454,7 +475,7 @@ describe('hooks in a plan', () => {
       await makePlan(project, {}, { hooks: failing });
       await expect(carryOut(project, {}, { hooks: failing })).rejects.toMatchObject({
         code: 'hook-failed',
-        hint: 'fix the hook and make a plan for the rest: eduschema migrate --plan plan.json',
+        hint: 'if the hook is wrong, fix it and make a plan for the rest (eduschema migrate --plan plan.json); else run eduschema migrate --from-plan plan.json again',
       });
       expect(await differencesOf(carryOut(project, {}, { hooks: { after: 'SELECT 1;' } }))).toEqual([
         'changed after hook: statement 1 at line 1 of hooks.after is another one',
@@ -518,8 +539,6 @@ describe.runIf(hasPgBouncer())('a plan through a pooler', () => {
     withProject(fails, async (project) => {
       const pooler = await startPgBouncer({ poolSize });
       try {
-        const { migrate } = await import('../../src/migrations/migrate.ts');
-        const { targetOf } = await import('../helpers/database.ts');
         const through = (options: Parameters<typeof migrate>[2], settings: Partial<MigrationSettings> = {}) =>
           project.open(
             (database) => migrate(database, { ...project.settings, ...withNote, ...settings }, options),
@@ -548,9 +567,6 @@ describe.runIf(hasPgBouncer())('a plan through a pooler', () => {
       const owner = await project.createUser();
       await project.sql.unsafe(`GRANT CREATE ON SCHEMA public TO ${owner.name}`);
       try {
-        const { migrate } = await import('../../src/migrations/migrate.ts');
-        const { targetOf } = await import('../helpers/database.ts');
-        const { withDatabase } = await import('../../src/db/connect.ts');
         const settings = { ...project.settings, role: owner.name };
         for (const options of [{ plan: fileOf(project) }, { fromPlan: fileOf(project) }])
           await withDatabase(targetOf(pooler.urlOf(project.url)), { role: owner.name }, (database) =>

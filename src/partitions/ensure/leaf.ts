@@ -55,6 +55,8 @@ export interface Leaf {
   readonly comment: string | null;
   /** Null: as a new table has them. */
   readonly grants: readonly Grant[] | null;
+  /** The owner was taken rights that an owner has by himself. */
+  readonly isOwnerCut: boolean;
   readonly columnGrants: readonly Grant[];
   readonly columns: readonly LeafColumn[];
   readonly publications: readonly Publication[];
@@ -127,6 +129,8 @@ export async function findLeaf(sql: Sql, versionNumber: number, parent: number, 
             c.relrowsecurity AS "rowSecurity", c.relforcerowsecurity AS "forceRowSecurity",
             coalesce((${policies}), '[]') AS policies, obj_description(c.oid, 'pg_class') AS comment,
             CASE WHEN c.relacl IS NOT NULL THEN (${grantsFrom('aclexplode(c.relacl) a', 'NULL')}) END AS grants,
+            (SELECT count(*) FROM aclexplode(acldefault('r', c.relowner))) >
+              (SELECT count(*) FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) WHERE grantee = c.relowner) AS "isOwnerCut",
             coalesce((${columnGrants}), '[]') AS "columnGrants",
             (${columns}) AS columns, coalesce((${publications(versionNumber)}), '[]') AS publications,
             coalesce((${extras}), '[]') AS extras

@@ -1,24 +1,20 @@
 import { quoteIdentifier } from '../../db/identifiers.ts';
 import type { Grant, Leaf } from './leaf.ts';
 
-/** The owner has at least these rights unless somebody took them; 17 added one. */
-const ownersRights = 7;
-
 /**
  * Statements after which a new table gives the rights that its sibling gives, and no others: default privileges would
  * open a way around the parent, its triggers and its row security.
  */
 export function planGrants(
   table: string,
-  { owner, grants, columnGrants }: Leaf,
+  { owner, grants, isOwnerCut, columnGrants }: Leaf,
   defaultGrantees: readonly (string | null)[],
 ): string[] {
   const others = defaultGrantees.filter((grantee) => grantee !== owner);
   const own = (grants ?? []).filter(({ grantee }) => grantee === owner);
-  const isCut = grants !== null && own.length < ownersRights;
   const wanted = [
     ...(grants ?? []).filter(({ grantee }) => grantee !== owner),
-    ...(isCut ? own : []),
+    ...(isOwnerCut ? own : []),
     ...columnGrants,
   ];
   const groups = new Map<string, Grant[]>();
@@ -26,7 +22,7 @@ export function planGrants(
     const key = JSON.stringify([right.grantee, right.grantable, right.column]);
     groups.set(key, [...(groups.get(key) ?? []), right]);
   }
-  const revoked = [...others, ...(isCut ? [owner] : [])];
+  const revoked = [...others, ...(isOwnerCut ? [owner] : [])];
   return [
     ...(revoked.length > 0 ? [`REVOKE ALL ON TABLE ${table} FROM ${revoked.map(roleOf).join(', ')}`] : []),
     ...[...groups.values()].map((group) => grant(table, group)),
