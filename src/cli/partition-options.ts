@@ -21,10 +21,17 @@ export interface PolicyOptions extends CommonOptions {
 
 /** Tables by `--table` as well as behind the verb, and the options that nearly every verb takes. */
 export function addPolicyOptions(command: Command): Command {
+  return addTableOptions(command).option(
+    '--unit <unit>',
+    `${units.join(', ')} (default: as the partitions are)`,
+  );
+}
+
+/** The same for verbs that make nothing: how long a period is does not matter to them. */
+export function addTableOptions(command: Command): Command {
   return command
     .option('--table <name>', 'this table; may be given several times (default: all by time)', collect)
-    .option('--zone <zone>', 'time zone in which a period begins (default: Asia/Seoul)')
-    .option('--unit <unit>', `${units.join(', ')} (default: as the partitions are)`);
+    .option('--zone <zone>', 'time zone in which a period begins (default: Asia/Seoul)');
 }
 
 const collect = (text: string, before: string[] = []) => [...before, text];

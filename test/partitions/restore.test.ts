@@ -292,3 +292,23 @@ test(
     }),
   ),
 );
+
+test(
+  'beside a month that was brought back ensure makes none again that are older than is kept',
+  withOldLogs(async (logs) => {
+    await logs.sql.unsafe(`
+      DROP TABLE logs_now;
+      CREATE TABLE logs_2026_01 PARTITION OF logs FOR VALUES FROM ('2026-01-01+09') TO ('2026-02-01+09');
+      COMMENT ON TABLE logs IS '{"eduschema":{"partitions":{"unit":"month","keep":"24mo"}}}'`);
+    await logs.retain('--grace 0d');
+    await logs.run(`partitions restore ${logs.archiveOf('logs_2024_01')}`);
+
+    expectDone(await logs.run('partitions ensure logs'));
+
+    const names = await partitionsOf(logs);
+    expect(names).toContain('logs_2024_01');
+    expect(names).not.toContain('logs_2024_02');
+    expect(names).toContain('logs_2025_12');
+    expectDone(await logs.run(`partitions restore ${logs.archiveOf('logs_2024_02')}`));
+  }),
+);

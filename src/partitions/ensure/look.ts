@@ -42,7 +42,13 @@ export async function lookAt(
   if (!unit) throw noUnit(table);
   const clock = await readClock(sql, zone);
   const wanted = { ...policy, unit, today: clock.today, longGaps };
-  const stretches = listStretches(partitions, wanted);
+  // What is retired is not made again, beside a month that was brought back.
+  const oldest = policy.keep ? addSpan(clock.today, policy.keep, -1) : undefined;
+  const isKept = (day: Day) => oldest === undefined || addSpan(day, { count: 1, unit }) > oldest;
+  const stretches = listStretches(partitions, wanted).map((stretch) => ({
+    ...stretch,
+    days: stretch.days.filter(isKept),
+  }));
   const count = stretches.reduce((sum, { days }) => sum + days.length, 0);
   if (count > mostAtOnce) throw tooMany(table, count);
   const periods = await periodsOf(

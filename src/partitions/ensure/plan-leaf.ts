@@ -22,11 +22,17 @@ const inherited = ['DEFAULTS', 'CONSTRAINTS', 'GENERATED', 'INDEXES', 'STORAGE',
 
 /**
  * Statements that make a table with the parent's columns, defaults, constraints, indexes and statistics, and with what
- * its sibling has of its own, but for row security. Without a sibling it is as the server makes it.
+ * its sibling has of its own, but for row security. Without a sibling it is as the server makes it. Without `indexes`
+ * they are to be made between the first statement and the others.
  */
-export function planLeaf(target: NewLeaf, sibling: Leaf | undefined): PlannedStatement[] {
+export function planLeaf(
+  target: NewLeaf,
+  sibling: Leaf | undefined,
+  { indexes = true }: { readonly indexes?: boolean } = {},
+): PlannedStatement[] {
   const table = quoteName(target.name);
-  const like = `LIKE ${quoteName(target.parent)} ${inherited.map((what) => `INCLUDING ${what}`).join(' ')}`;
+  const wanted = inherited.filter((what) => indexes || what !== 'INDEXES');
+  const like = `LIKE ${quoteName(target.parent)} ${wanted.map((what) => `INCLUDING ${what}`).join(' ')}`;
   const check = `CONSTRAINT ${boundConstraint} CHECK (${target.bound})`;
   const create: PlannedStatement = {
     sql: `CREATE ${sibling?.unlogged ? 'UNLOGGED ' : ''}TABLE ${table} (${like}, ${check})${sibling ? placeOf(sibling) : ''}`,

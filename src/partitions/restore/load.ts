@@ -93,18 +93,3 @@ export async function refuseOrphans(
 export async function setComment(sql: TransactionSql, table: QualifiedName, text: string): Promise<void> {
   await sql.unsafe(`COMMENT ON TABLE ${quoteName(table)} IS ${quoteLiteral(text)}`);
 }
-
-/**
- * Takes back what default privileges gave on a new table: rights on a partition itself are a way around its parent, the
- * triggers and the row security there.
- */
-export async function revokeDefaults(sql: TransactionSql, table: QualifiedName): Promise<void> {
-  const given = await sql<{ grantee: string | null }[]>`
-    SELECT DISTINCT CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END AS grantee
-    FROM pg_class c, aclexplode(c.relacl) a
-    WHERE c.oid = ${quoteName(table)}::regclass AND a.grantee <> c.relowner`;
-  for (const { grantee } of given)
-    await sql.unsafe(
-      `REVOKE ALL ON TABLE ${quoteName(table)} FROM ${grantee === null ? 'PUBLIC' : quoteIdentifier(grantee)}`,
-    );
-}

@@ -1,12 +1,10 @@
 import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteName } from '../../db/identifiers.ts';
 import type { Step } from '../../db/plan.ts';
 import type { Column, ForeignKey, TableFacts } from '../archive/table-facts.ts';
+import { boundConstraint } from '../ensure/plan-leaf.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
 import { frozenConstraint } from '../retain/queries.ts';
 import type { Ends } from './situation.ts';
-
-/** Name of the constraint that spares ATTACH the look at each row. */
-export const boundConstraint = 'eduschema_bound';
 
 /** What a table is attached by. */
 export interface JoinFacts {
@@ -135,12 +133,6 @@ INSERT INTO ${quoteName(name)} (${list}) SELECT ${list} FROM late`,
       why: 'rows that came late for the range; the triggers that count them are not asked again',
     },
   ];
-}
-
-/** The table for the rows of an archive: like the parent as it is now, and nothing that checks or counts. */
-export function renderEmpty(name: QualifiedName, parent: QualifiedName): string {
-  const including = ['DEFAULTS', 'CONSTRAINTS', 'GENERATED', 'STORAGE', 'COMPRESSION', 'STATISTICS'];
-  return `CREATE TABLE ${quoteName(name)} (LIKE ${quoteName(parent)} ${including.map((what) => `INCLUDING ${what}`).join(' ')})`;
 }
 
 /** Why the rows of an archive do not fit into a table of these columns; undefined when they do. */

@@ -1,5 +1,5 @@
 import type { Database } from '../../db/connect.ts';
-import { type QualifiedName, quoteIdentifier, quoteName } from '../../db/identifiers.ts';
+import type { QualifiedName } from '../../db/identifiers.ts';
 import { renderPlan, type Step } from '../../db/plan.ts';
 import type { WorkSettings } from '../../db/work-settings.ts';
 import { type Worker, withWorker } from '../../db/worker.ts';
@@ -12,8 +12,9 @@ import { parseSpan } from '../period.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
 import { readSurroundings } from '../retain/obstacles.ts';
 import { readClock } from '../retain/queries.ts';
-import { loadArchive, refuseOrphans, revokeDefaults, setComment } from './load.ts';
-import { boundCondition, boundConstraint, misfitOf, planJoin, renderEmpty } from './plan.ts';
+import { planLike } from './like-sibling.ts';
+import { loadArchive, refuseOrphans, setComment } from './load.ts';
+import { misfitOf, planJoin } from './plan.ts';
 import { type Ends, findByName, findWay, type Way } from './situation.ts';
 import { thaw } from './thaw.ts';
 
@@ -123,18 +124,14 @@ async function load(
       },
     );
   const title = `load ${name.schema}.${name.name}`;
+  const made = await planLike(sql, worker.session.facts.versionNumber, table, name, ends);
   onProgress?.({ type: 'started', name: title, index: 0, total: 2 });
   const started = performance.now();
   await worker.transaction(title, async (inside) => {
-    await inside.unsafe(renderEmpty(name, table.name));
-    await inside.unsafe(`ALTER TABLE ${quoteName(name)} OWNER TO ${quoteIdentifier(table.owner)}`);
-    await revokeDefaults(inside, name);
+    await inside.unsafe(made.create);
     await loadArchive(worker.session, inside, archive as Archive, name);
     await refuseOrphans(inside, name, facts.foreignKeys);
-    for (const statement of renderKeys(name, facts)) await inside.unsafe(statement);
-    await inside.unsafe(
-      `ALTER TABLE ${quoteName(name)} ADD CONSTRAINT ${boundConstraint} CHECK (${boundCondition(table.column, ends)})`,
-    );
+    for (const statement of [...renderKeys(name, facts), ...made.rest]) await inside.unsafe(statement);
     await setComment(inside, name, writeMark('', { restored }) as string);
   });
   onProgress?.({ type: 'done', name: title, durationMs: Math.round(performance.now() - started) });

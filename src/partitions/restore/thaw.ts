@@ -5,11 +5,12 @@ import { EduschemaError } from '../../errors.ts';
 import { applyCopySettings } from '../archive/copy-settings.ts';
 import { readInside } from '../archive/table-facts.ts';
 import type { PartitionedTable } from '../catalogue.ts';
+import { boundConstraint } from '../ensure/plan-leaf.ts';
 import { confirmSameRows } from '../retain/archive-partition.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
 import type { Candidate } from '../retain/queries.ts';
 import { refuseOrphans, setComment } from './load.ts';
-import { boundCondition, boundConstraint, renderThaw } from './plan.ts';
+import { boundCondition, renderThaw } from './plan.ts';
 import type { RestoreSource } from './restore.ts';
 
 /**

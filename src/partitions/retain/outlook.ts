@@ -1,19 +1,19 @@
+import { isAbsolute } from 'node:path';
 import type { Sql } from 'postgres';
+import { showName } from '../../db/identifiers.ts';
+import { EduschemaError } from '../../errors.ts';
 import { type Bound, listPartitions, type PartitionedTable, underUtc } from '../catalogue.ts';
-import { parseSpan, type Span } from '../period.ts';
-import { defaultZone, readPolicy } from '../policy.ts';
+import { findPolicy, type PolicySources } from '../effective-policy.ts';
+import type { Span } from '../period.ts';
 import { type Decision, decide, type Terms } from './decide.ts';
 import { findObstacle, readSurroundings, type Surroundings } from './obstacles.ts';
 import { type Candidate, listCandidates, listRetired, readClock, showBounds } from './queries.ts';
 import { localEnds, type RetainRow } from './row.ts';
 
-/** What `retain` is told on the command line. Spans are as `parseSpan` reads them. */
+/** What `retain` is told. */
 export interface RetainOptions {
-  readonly keep?: string | undefined;
-  readonly grace?: string | undefined;
-  readonly zone?: string | undefined;
-  /** Folder for archives, absolute. */
-  readonly archive?: string | undefined;
+  /** Who says how long rows are kept, where archives go, and for how long a retired table stays. */
+  readonly sources: PolicySources;
   readonly dropWithoutArchive?: boolean | undefined;
   /** Partitions that were brought back go as well. */
   readonly restored?: boolean | undefined;
@@ -47,17 +47,15 @@ export interface Departure {
 
 /** Looks at what is due, and what is on its way out, of one table. Reads alone. */
 export async function lookAt(sql: Sql, table: PartitionedTable, options: RetainOptions): Promise<Outlook> {
-  const policy = readPolicy(table.comment);
-  const zone = options.zone ?? policy.zone ?? defaultZone;
-  const keep = parseSpan(options.keep ?? policy.keep ?? '', 'how long rows are kept');
-  const graceText = options.grace ?? policy.grace;
-  const grace = graceText === undefined ? defaultGrace : parseSpan(graceText, 'the grace period');
-  const root = options.archive ?? policy.archive;
-  const clock = await readClock(sql, options.asOf, grace);
+  const policy = findPolicy(table, options.sources);
+  const { zone, archive: root } = policy;
+  const keep = policy.keep ?? unsaid(table);
+  if (root !== undefined && !isAbsolute(root)) throw relative(table, root);
+  const clock = await readClock(sql, options.asOf, policy.grace ?? defaultGrace);
   const terms: Terms = {
     now: clock.now,
     graceAgo: clock.before,
-    graceSaid: options.grace !== undefined,
+    graceSaid: policy.origins.grace === 'flag',
     archives: root !== undefined,
     dropsWithoutArchive: options.dropWithoutArchive === true,
     takesRestored: options.restored === true,
@@ -94,6 +92,21 @@ export async function lookAt(sql: Sql, table: PartitionedTable, options: RetainO
     departures,
     rows: departures.map((departure) => rowOf(table, departure)),
   };
+}
+
+function unsaid({ name }: PartitionedTable): never {
+  throw new EduschemaError('usage', `nobody said how long rows of ${showName(name)} are kept`, {
+    hint: 'add --keep 24mo, or write it down: eduschema partitions policy --help',
+  });
+}
+
+/** Cron runs in another folder than people do. */
+function relative({ name }: PartitionedTable, folder: string): EduschemaError {
+  return new EduschemaError(
+    'config-invalid',
+    `the policy of ${showName(name)} names the folder ${folder} for archives, which depends on where eduschema is run`,
+    { hint: 'write the whole path, from the root on' },
+  );
 }
 
 /** A partition as a row of the report. */

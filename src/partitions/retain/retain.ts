@@ -1,10 +1,10 @@
 import type { Database } from '../../db/connect.ts';
-import type { QualifiedName } from '../../db/identifiers.ts';
+import { type QualifiedName, showName } from '../../db/identifiers.ts';
 import type { WorkSettings } from '../../db/work-settings.ts';
 import { withWorker } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
 import { findPartitionedTable, listPartitionedTables, type PartitionedTable } from '../catalogue.ts';
-import { readPolicy } from '../policy.ts';
+import { findPolicy } from '../effective-policy.ts';
 import { describeDepartures } from './describe.ts';
 import { lookAt, type Outlook, type RetainOptions } from './outlook.ts';
 import { retireAll } from './retire-all.ts';
@@ -45,38 +45,54 @@ export async function retain(
   const question = describeDepartures(outlooks);
   if (question) await approve(question);
   const rows: RetainRow[] = [];
+  const failures: EduschemaError[] = [];
   for (const outlook of outlooks) {
-    if (!outlook.rows.some(({ next }) => next)) {
-      rows.push(...outlook.rows);
-      continue;
+    try {
+      rows.push(...(await retainTable(database, outlook, settings)));
+    } catch (error) {
+      if (!(error instanceof EduschemaError) || error.code === 'interrupted' || !database.isOpen())
+        throw error;
+      failures.push(error);
     }
-    const subject = `partitions of ${outlook.table.name.schema}.${outlook.table.name.name}`;
-    rows.push(
-      ...(await withWorker(database, subject, settings, (worker) =>
-        retireAll(database, worker, outlook, settings),
-      )),
-    );
   }
+  if (failures.length > 0) throw firstOf(failures);
   return { rows, standby: false };
 }
 
-/** Those named, or all that have a policy of how long rows are kept. */
+async function retainTable(
+  database: Database,
+  outlook: Outlook,
+  settings: WorkSettings,
+): Promise<readonly RetainRow[]> {
+  if (!outlook.rows.some(({ next }) => next)) return outlook.rows;
+  return withWorker(database, `partitions of ${showName(outlook.table.name)}`, settings, (worker) =>
+    retireAll(database, worker, outlook, settings),
+  );
+}
+
+/** The first error, and below it those of other tables, which were tried all the same. */
+function firstOf([first, ...others]: readonly EduschemaError[]): EduschemaError {
+  const { code, message, hint, cause, details, excerpt } = first as EduschemaError;
+  const lines = [excerpt, ...others.map((error) => error.message)].filter(Boolean);
+  return new EduschemaError(code, message, {
+    hint,
+    cause,
+    details,
+    excerpt: lines.length > 0 ? lines.join('\n') : undefined,
+  });
+}
+
+/** Those named, or all of which the comment or the configuration says how long rows are kept: a flag alone is not enough. */
 async function chooseTables(
   { sql }: Database,
   names: readonly QualifiedName[],
-  { keep }: RetainOptions,
+  { sources }: RetainOptions,
 ): Promise<PartitionedTable[]> {
   const tables: PartitionedTable[] = [];
   for (const name of names) tables.push(await findPartitionedTable(sql, name));
-  for (const { name, comment } of tables) {
-    if (keep !== undefined || readPolicy(comment).keep !== undefined) continue;
-    throw new EduschemaError('usage', `nobody said how long rows of ${name.schema}.${name.name} are kept`, {
-      hint: 'add --keep 24mo',
-    });
-  }
   if (names.length > 0) return tables;
   const all = await listPartitionedTables(sql);
-  const chosen = all.filter(({ comment }) => readPolicy(comment).keep !== undefined);
+  const chosen = all.filter((table) => findPolicy(table, { ...sources, flags: {} }).keep !== undefined);
   if (chosen.length > 0) return chosen;
   throw new EduschemaError('usage', 'no table has a policy that says how long its rows are kept', {
     hint: `name the tables: eduschema partitions retain ${all[0]?.name.name ?? '<table>'} --keep 24mo`,

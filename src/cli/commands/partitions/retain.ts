@@ -1,20 +1,17 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { parseName } from '../../../db/parse-name.ts';
 import { countOf } from '../../../output/duration.ts';
 import type { Column, Report } from '../../../output/report.ts';
 import type { RetainResult } from '../../../partitions/retain/retain.ts';
 import type { RetainRow } from '../../../partitions/retain/row.ts';
 import { confirm } from '../../confirm.ts';
 import { watchMigrations } from '../../migration-report.ts';
-import { addWorkOptions, type CommonOptions } from '../../options.ts';
+import { addWorkOptions } from '../../options.ts';
+import { addTableOptions, type PolicyOptions, sourcesOf, tablesOf } from '../../partition-options.ts';
+import { showMidnight } from '../../partition-report.ts';
 import type { DatabaseContext, Runner } from '../../run.ts';
 
-interface Options extends CommonOptions {
-  readonly keep?: string;
-  readonly archive?: string;
-  readonly grace?: string;
-  readonly zone?: string;
+interface Options extends PolicyOptions {
   readonly dropWithoutArchive?: boolean;
   readonly restored?: boolean;
   readonly dryRun?: boolean;
@@ -38,20 +35,22 @@ export function partitionsRetainCommand(partitions: Command, runner: Runner): vo
     )
     .option('--drop-without-archive', 'drop what is retired without an archive, after the grace period')
     .option('--restored', 'take partitions that were brought back as well')
-    .option('--zone <zone>', 'time zone of the bounds (default: the policy, or Asia/Seoul)')
     .option('-n, --dry-run', 'print what would be done, as SQL with its locks')
     .option('-y, --yes', 'do not ask')
     .action(
       runner.database(
         () => import('../../../partitions/retain/retain.ts'),
         async ({ retain }, context: DatabaseContext<Options>, ...tables) => {
-          const { database, options, settings, world } = context;
-          const names = tables.map((table) => parseName(table, settings.migrations.schema));
-          const archive = options.archive === undefined ? undefined : resolve(world.cwd, options.archive);
+          const { options, world } = context;
+          const { archive } = options;
+          const sources = sourcesOf({
+            ...context,
+            options: archive === undefined ? options : { ...options, archive: resolve(world.cwd, archive) },
+          });
           const result = await retain(
-            database,
-            names,
-            { ...options, archive },
+            context.database,
+            tablesOf(context, tables),
+            { ...options, sources },
             watchMigrations(context),
             (question) => confirm(context, question),
           );
@@ -59,7 +58,7 @@ export function partitionsRetainCommand(partitions: Command, runner: Runner): vo
         },
       ),
     );
-  addWorkOptions(command);
+  addWorkOptions(addTableOptions(command));
 }
 
 function reportRetain({ rows, script, standby }: RetainResult): Report {
@@ -92,8 +91,8 @@ function messageOf(summary: Readonly<Record<string, number | boolean>>): string 
 
 const columns: readonly Column[] = [
   { key: 'partition', title: 'partition' },
-  { key: 'from', title: 'from', show: showDay },
-  { key: 'to', title: 'to', show: showDay },
+  { key: 'from', title: 'from', show: showMidnight },
+  { key: 'to', title: 'to', show: showMidnight },
   {
     key: 'rows',
     title: 'rows',
@@ -109,10 +108,5 @@ const columns: readonly Column[] = [
   },
   { key: 'archive', title: 'archive' },
 ];
-
-/** Midnight goes without saying. */
-function showDay(local: string | null): string {
-  return local?.replace(/ 00:00:00$/, '') ?? '';
-}
 
 const showTime = (at: string | null) => at?.replace('T', ' ').replace(/:\d\dZ$/, ' UTC') ?? '';
