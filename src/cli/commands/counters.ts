@@ -46,7 +46,7 @@ export function countersCommand(program: Command, runner: Runner): void {
             return reportRaised(found.low, 'would be raised');
           }
           const raised = await rebuildCounters(context.database, schema, watchMigrations(context), (found) =>
-            confirm(context, `${describe(found.low)} are raised to their logs.`),
+            confirm(context, `To be raised: ${describe(found.low)}.`),
           );
           return reportRaised(raised, 'raised');
         },
@@ -71,7 +71,7 @@ function reportFound({ low, uncounted, logs, materials }: CountersReport): Repor
     message:
       low.length === 0
         ? `no counter is lower than its logs; ${compared}`
-        : `${describe(low)} are too low, by ${missing} in all; ${compared}\nraise them: eduschema counters rebuild`,
+        : `${describe(low)} too low, by ${missing} in all; ${compared}\nraise them: eduschema counters rebuild`,
     warnings: uncounted.map(describeUncounted),
     failing: low.length > 0 || uncounted.length > 0,
   };

@@ -95,12 +95,15 @@ export async function confirmSameRows(
       'archive-differs',
       `${table.schema}.${table.name} has other columns than its archive ${archive.folder}`,
       {
-        hint: `look what was changed; to archive it anew, move ${archive.folder} away and run eduschema partitions retain again`,
+        hint: remedyFor(archive.folder),
       },
     );
   const found = await digestTable(session, sql, table, writtenColumns(definition.columns));
   if (!holdsSameRows(found, data)) throw differs(table, found, archive);
 }
+
+const remedyFor = (folder: string) =>
+  `look what was changed; with ${folder} moved away the table counts as it is: retain archives it anew, restore attaches it`;
 
 const namesAndTypes = (columns: readonly Column[]) =>
   JSON.stringify(columns.map(({ name, type, generated }) => [name, type, generated]).sort());
@@ -119,7 +122,7 @@ export function differs(
       ? `${table} holds other rows than its archive ${folder}`
       : `${table} holds ${found.rows} rows, its archive ${folder} ${data.rows}`,
     {
-      hint: `look what was changed; to archive it anew, move ${folder} away and run eduschema partitions retain again`,
+      hint: remedyFor(folder),
       details: { found, archived: data },
     },
   );

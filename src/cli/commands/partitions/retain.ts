@@ -73,10 +73,13 @@ function reportRetain({ rows, script, standby }: RetainResult): Report {
   if (script !== undefined)
     return { rows, summary, text: script === '' ? '-- nothing to do\n' : script, failing: summary.left > 0 };
   const warnings = rows.flatMap(({ partition, obstacle }) =>
-    obstacle ? [`${partition}: ${obstacle.problem}; ${obstacle.remedy}`] : [],
+    obstacle ? [`${namedIn(obstacle.problem, partition)}; ${obstacle.remedy}`] : [],
   );
   return { columns, rows, summary, message: messageOf(summary), warnings, failing: summary.left > 0 };
 }
+
+const namedIn = (problem: string, partition: string) =>
+  problem.includes(partition) ? problem : `${partition}: ${problem}`;
 
 function messageOf(summary: Readonly<Record<string, number | boolean>>): string {
   if (summary.standby) return 'this server is a standby: nothing is done here';
