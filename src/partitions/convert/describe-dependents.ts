@@ -26,7 +26,7 @@ const viewsOf = rulesWhere(
 
 const materializedViewsOf = rulesWhere(
   `v.relkind = 'm'`,
-  `'schema', vn.nspname, 'name', v.relname, ${ownedBy('v.relowner')}`,
+  `'schema', vn.nspname, 'name', v.relname, 'definition', pg_get_viewdef(v.oid), 'populated', v.relispopulated, ${ownedBy('v.relowner')}`,
 );
 
 const otherRulesOf = rulesWhere(

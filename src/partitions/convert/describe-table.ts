@@ -91,7 +91,7 @@ function publicationsOf(versionNumber: number): string {
   );
 }
 
-export const describeQuery = (versionNumber: number) => `
+const describe = (versionNumber: number) => `
   SELECT jsonb_build_object(
     'server', ${versionNumber}, 'oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'owner', pg_get_userbyid(c.relowner),
     'mine', pg_has_role(c.relowner, 'USAGE'), 'kind', c.relkind, 'persistence', c.relpersistence,
@@ -130,12 +130,15 @@ export async function describeTable(
   name: QualifiedName,
   versionNumber: number,
 ): Promise<TableDescription | undefined> {
+  // Planning takes longer than the answer, which is awaited under a lock: a session plans it once.
   await sql.unsafe(
-    `SET LOCAL search_path = ''; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'`,
+    `SET LOCAL search_path = ''; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres';
+     SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off`,
   );
   const [row] = await sql.unsafe<{ description: string }[]>(
-    `SELECT description::text FROM (${describeQuery(versionNumber)}) d`,
+    `SELECT description::text FROM (${describe(versionNumber)}) d`,
     [quoteName(name)],
+    { prepare: true },
   );
   return row && JSON.parse(row.description);
 }

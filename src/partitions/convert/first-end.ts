@@ -22,7 +22,7 @@ export async function todayIn(sql: Sql, zone: string): Promise<Day> {
 /** Seconds from now, by the server's clock, until the day begins in the zone. */
 export async function secondsUntil(sql: Sql, day: Day, zone: string): Promise<number> {
   const [{ seconds }] = await sql<[{ seconds: number }]>`
-    SELECT extract(epoch FROM ${day}::timestamp AT TIME ZONE ${zone} - clock_timestamp())::float8 AS seconds`;
+    SELECT extract(epoch FROM ${day}::text::timestamp AT TIME ZONE ${zone} - clock_timestamp())::float8 AS seconds`;
   return seconds;
 }
 
@@ -30,4 +30,12 @@ export async function secondsUntil(sql: Sql, day: Day, zone: string): Promise<nu
 export async function literalOf(sql: Sql, type: TimeType, zone: string, day: Day): Promise<string> {
   const [literal] = await boundsOf(sql, { type }, zone, [day]);
   return literal as string;
+}
+
+/** The day that begins at `value`, as PostgreSQL writes it under UTC, in the zone; undefined when it is no beginning. */
+export async function dayOf(sql: Sql, value: string, type: TimeType, zone: string): Promise<Day | undefined> {
+  const [{ local }] = await sql<[{ local: string }]>`
+    SELECT to_char(CASE WHEN ${type}::text = 'timestamptz' THEN ${value}::text::timestamptz AT TIME ZONE ${zone} ELSE ${value}::text::timestamp END,
+                   'YYYY-MM-DD HH24:MI:SS.US') AS local`;
+  return local.endsWith(' 00:00:00.000000') ? local.slice(0, 10) : undefined;
 }

@@ -1,8 +1,8 @@
-import { quoteIdentifier, quoteName } from '../../db/identifiers.ts';
+import { type QualifiedName, quoteIdentifier, quoteName } from '../../db/identifiers.ts';
 import type { PlannedStatement } from '../../db/plan.ts';
 import { type Choices, shown } from './choices.ts';
 import { commentOn, planned } from './statements.ts';
-import type { IncomingKey, TableDescription } from './table-description.ts';
+import type { ForeignKey, IncomingKey, TableDescription } from './table-description.ts';
 
 /** Foreign keys of others: those that can follow, as the key that they reference has the partition key in it, and the rest. */
 export function incomingOf(
@@ -15,6 +15,15 @@ export function incomingOf(
     lost: incomingKeys.filter((key) => !follows(key)),
   };
 }
+
+/** The foreign keys of the table, without those that reference itself: these are among the incoming ones. */
+export function outgoingOf(table: TableDescription): readonly ForeignKey[] {
+  return table.foreignKeys.filter(({ references }) => !isSame(references, table));
+}
+
+/** Whether two names are one. */
+export const isSame = (one: QualifiedName, other: QualifiedName): boolean =>
+  one.schema === other.schema && one.name === other.name;
 
 /** Takes all foreign keys that reference the table off the tables that have them. */
 export function takeIncoming(table: TableDescription): PlannedStatement[] {

@@ -1,4 +1,4 @@
-import type { IncomingKey, IndexDescription } from './table-description.ts';
+import type { DependentMaterializedView, IncomingKey, IndexDescription } from './table-description.ts';
 
 /** What an old table remembers of what it was (the mark `was` in its comment), so that undo can restore it. */
 export interface Memory {
@@ -12,6 +12,8 @@ export interface Memory {
   readonly incoming: readonly IncomingKey[];
   /** Publications that did not publish partitions as one table. */
   readonly publications: readonly string[];
+  /** Materialized views that are to be made anew, as they read while the table had its name. */
+  readonly materializedViews: readonly DependentMaterializedView[];
   /** The file that the rows are in. */
   readonly fileNode: number | null;
 }

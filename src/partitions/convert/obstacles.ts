@@ -1,5 +1,5 @@
 import { type Choices, shown } from './choices.ts';
-import { incomingOf } from './incoming.ts';
+import { incomingOf, isSame } from './incoming.ts';
 import { lacksKey } from './keys.ts';
 import type { RowFacts } from './row-facts.ts';
 import type { Owned, TableDescription } from './table-description.ts';
@@ -138,10 +138,22 @@ function ofIncoming(table: TableDescription, { column, dropIncoming }: Chosen): 
         remedy: `--drop-incoming-fk ${key.name} drops it; undo brings it back`,
       })),
     ...followed
-      .filter((key) => key.tableKind === 'p' && table.server < 180000 && !named(key))
+      .filter((key) => isSame(key.table, table))
+      .map((key) => ({
+        what: `${key.name} references the table itself, which would be read for it at the swap`,
+        remedy: `drop it, and add it again afterwards`,
+      })),
+    ...table.incomingKeys
+      .filter(({ validated }) => !validated)
+      .map((key) => ({
+        what: `${key.name} of ${shown(key.table)} is not validated`,
+        remedy: `ALTER TABLE ${shown(key.table)} VALIDATE CONSTRAINT ${key.name}`,
+      })),
+    ...followed
+      .filter((key) => key.tableKind === 'p' && table.server < 180000)
       .map((key) => ({
         what: `${key.name} belongs to the partitioned table ${shown(key.table)}: before PostgreSQL 18 it cannot be made without reading all of it`,
-        remedy: `--drop-incoming-fk ${key.name} drops it`,
+        remedy: 'drop it, and add it again afterwards',
       })),
   ];
 }

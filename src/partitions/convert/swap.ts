@@ -3,7 +3,7 @@ import type { PlannedStatement } from '../../db/plan.ts';
 import { withSuffix } from '../partition-name.ts';
 import { boundLiteral, type Choices, named, shown } from './choices.ts';
 import { lockViews, putOn, putPolicy, rebind, takeOff } from './followers.ts';
-import { incomingOf, putIncoming, takeIncoming } from './incoming.ts';
+import { incomingOf, outgoingOf, putIncoming, takeIncoming } from './incoming.ts';
 import { addKeyUsingIndex, lacksKey, widenIndex } from './keys.ts';
 import { proofName, twinOf, wideOf } from './names.ts';
 import { moveIdentity, ownSequences } from './sequences.ts';
@@ -113,20 +113,17 @@ function planKeys(table: TableDescription, choices: Choices): PlannedStatement[]
 
 /** The old table steps aside with its indexes and statistics, the twin takes their names. */
 function renameAll(table: TableDescription, choices: Choices): string[] {
-  const old = asideOf(table, choices);
-  const replaced = (name: string, unique: (typeof table.indexes)[number]) =>
-    choices.method === 'attach' && lacksKey(unique, choices.column) ? undefined : name;
   const rename = (kind: string, from: QualifiedName, to: string) =>
     `ALTER ${kind} ${quoteName(from)} RENAME TO ${quoteIdentifier(to)}`;
   const indexes = table.indexes.map((index) => ({ schema: table.schema, name: index.name, index }));
+  // For the others there is another in their place, under its name already.
+  const kept = indexes.filter(({ index }) => choices.method === 'split' || !lacksKey(index, choices.column));
   return [
-    ...indexes
-      .filter(({ name, index }) => replaced(name, index) !== undefined)
-      .map((index) => rename('INDEX', index, asideOf(index, choices).name)),
+    ...kept.map((index) => rename('INDEX', index, asideOf(index, choices).name)),
     ...table.statistics.map((found) => rename('STATISTICS', found, asideOf(found, choices).name)),
-    rename('TABLE', table, old.name),
+    rename('TABLE', table, asideOf(table, choices).name),
     rename('TABLE', twinOf<QualifiedName>(table), table.name),
-    ...indexes.map((index) => rename('INDEX', twinOf<QualifiedName>({ ...index }), index.name)),
+    ...indexes.map((index) => rename('INDEX', twinOf<QualifiedName>(index), index.name)),
     ...table.statistics.map((found) => rename('STATISTICS', twinOf<QualifiedName>(found), found.name)),
   ];
 }
@@ -140,8 +137,8 @@ function planAttach(table: TableDescription, choices: Choices): PlannedStatement
         `ALTER TABLE ${quoteName(table)} ATTACH PARTITION ${quoteName(old)} FOR VALUES FROM ${boundLiteral(null)} TO ${boundLiteral(choices.endLiteral)}`,
       ],
       {
-        locks: table.foreignKeys.map(({ references }) => `SHARE ROW EXCLUSIVE on ${shown(references)}`),
-        waitsFor: table.foreignKeys.length === 0 ? undefined : 'whoever writes what it references',
+        locks: outgoingOf(table).map(({ references }) => `SHARE ROW EXCLUSIVE on ${shown(references)}`),
+        waitsFor: outgoingOf(table).length === 0 ? undefined : 'whoever writes what it references',
       },
     ),
     ...planned('the bound says the same from now on', [

@@ -222,7 +222,7 @@ export interface StatisticsDescription extends QualifiedName {
 /** What is bound to the table itself, whatever it is called. */
 export interface Dependents {
   readonly views: readonly DependentView[];
-  readonly materializedViews: readonly (QualifiedName & Owned)[];
+  readonly materializedViews: readonly DependentMaterializedView[];
   /** Functions whose body is SQL that was parsed: BEGIN ATOMIC, RETURN. */
   readonly functions: readonly DependentFunction[];
   /** Policies of other tables. */
@@ -241,6 +241,11 @@ export interface Owned {
 export interface DependentView extends QualifiedName, Owned {
   readonly definition: string;
   readonly options: readonly string[];
+}
+
+export interface DependentMaterializedView extends QualifiedName, Owned {
+  readonly definition: string;
+  readonly populated: boolean;
 }
 
 export interface DependentFunction extends Owned {

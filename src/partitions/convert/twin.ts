@@ -3,8 +3,9 @@ import type { Step } from '../../db/plan.ts';
 import { withSuffix } from '../partition-name.ts';
 import { type Choices, type PlannedPartition, shown } from './choices.ts';
 import { grantSequence, grantTable, revokeDefaults } from './grants.ts';
+import { outgoingOf } from './incoming.ts';
 import { addKeyConstraint, createIndex, widenIndex } from './keys.ts';
-import { twinOf } from './names.ts';
+import { proofName, twinOf } from './names.ts';
 import { commentOn, optionText, planned, withOptions } from './statements.ts';
 import type {
   IndexDescription,
@@ -18,7 +19,7 @@ import type {
  * the partition key in them, indexes, foreign keys, checks, statistics, rights. `comment` tells what it is. Triggers,
  * rules, policies and publications come when it takes the table's place.
  */
-export function planTwin(table: TableDescription, choices: Choices, comment: string): Step {
+export function planTwin(table: TableDescription, choices: Choices, comment: string, hasProof = false): Step {
   const twin = twinOf(table);
   const name = quoteName(twin);
   return {
@@ -32,6 +33,10 @@ export function planTwin(table: TableDescription, choices: Choices, comment: str
         ],
         { locks: [`ACCESS SHARE on ${shown(table)}`] },
       ),
+      ...planned(
+        'the end is of the table alone',
+        hasProof ? [`ALTER TABLE ${name} DROP CONSTRAINT ${proofName}`] : [],
+      ),
       ...planned('what it is, should the work be cut off', commentOn(`TABLE ${name}`, comment)),
       ...planned('the owner', [`ALTER TABLE ${name} OWNER TO ${quoteIdentifier(table.owner)}`]),
       ...planned('the partition key is never null', planNotNull(table, choices)),
@@ -43,7 +48,7 @@ export function planTwin(table: TableDescription, choices: Choices, comment: str
         'keys and indexes',
         inOrder(table.indexes).flatMap((index) => planIndex(twin, index, choices)),
       ),
-      ...table.foreignKeys.flatMap(({ name: key, definition, references, comment: text }) =>
+      ...outgoingOf(table).flatMap(({ name: key, definition, references, comment: text }) =>
         planned(
           'a foreign key',
           [
@@ -123,9 +128,13 @@ function planIndex(twin: QualifiedName, index: IndexDescription, { column }: Cho
 }
 
 /** Targets and options for the statistics of columns, which nothing inherits. */
-export function planColumnSettings(target: QualifiedName, { columns }: TableDescription): string[] {
+export function planColumnSettings(
+  target: QualifiedName,
+  { columns }: TableDescription,
+  kind: 'TABLE' | 'MATERIALIZED VIEW' = 'TABLE',
+): string[] {
   return columns.flatMap(({ name, statisticsTarget, options }) => {
-    const alter = `ALTER TABLE ${quoteName(target)} ALTER COLUMN ${quoteIdentifier(name)}`;
+    const alter = `ALTER ${kind} ${quoteName(target)} ALTER COLUMN ${quoteIdentifier(name)}`;
     return [
       ...(statisticsTarget === null ? [] : [`${alter} SET STATISTICS ${statisticsTarget}`]),
       ...(options.length === 0 ? [] : [`${alter} SET (${options.map(optionText).join(', ')})`]),
@@ -133,7 +142,8 @@ export function planColumnSettings(target: QualifiedName, { columns }: TableDesc
   });
 }
 
-function planStatistics(twin: QualifiedName, statistics: StatisticsDescription): string[] {
+/** Makes extended statistics as described for another relation, under a name for the time being. */
+export function planStatistics(twin: QualifiedName, statistics: StatisticsDescription): string[] {
   const { kinds, columns, target, comment } = statistics;
   const name = quoteName(twinOf<QualifiedName>(statistics));
   // Without a list, a single expression has statistics of its own kind.
@@ -177,8 +187,8 @@ export function planPartitions(
           ...planPartitionIdentifier(name, table),
         ],
         {
-          locks: table.foreignKeys.map(({ references }) => `SHARE ROW EXCLUSIVE on ${shown(references)}`),
-          waitsFor: table.foreignKeys.length === 0 ? undefined : 'whoever writes what it references',
+          locks: outgoingOf(table).map(({ references }) => `SHARE ROW EXCLUSIVE on ${shown(references)}`),
+          waitsFor: outgoingOf(table).length === 0 ? undefined : 'whoever writes what it references',
         },
       ),
     ),
@@ -199,6 +209,15 @@ function planPartitionIdentifier(partition: QualifiedName, table: TableDescripti
   JOIN pg_catalog.pg_index x ON x.indexrelid = h.inhrelid JOIN pg_catalog.pg_class c ON c.oid = h.inhrelid
   WHERE h.inhparent = '${parent}'::pg_catalog.regclass AND x.indrelid = '${child}'::pg_catalog.regclass); END $eduschema$`,
   ];
+}
+
+/** Takes partitions off the twin again. */
+export function planDropPartitions(table: QualifiedName, partitions: readonly QualifiedName[]): Step {
+  return {
+    title: `drop the partitions that an earlier run gave to ${shown(twinOf(table))}`,
+    transaction: true,
+    statements: planned('nobody uses them', [`DROP TABLE ${partitions.map(quoteName).join(', ')}`]),
+  };
 }
 
 /** Takes the twin away, with its partitions: nobody ever wrote to it. */
