@@ -73,4 +73,6 @@ export type ErrorCode =
   | 'archive-damaged'
   | 'archive-differs'
   | 'partition-occupied'
-  | 'rows-orphaned';
+  | 'rows-orphaned'
+  | 'table-changed'
+  | 'proof-failed';

@@ -47,6 +47,12 @@ interface Divided {
   readonly policy?: Readonly<Record<string, unknown>>;
 }
 
+/** What people wrote, without the policy; null when they wrote nothing. */
+export function withoutPolicy(comment: string | null): string | null {
+  const { text } = divide(comment);
+  return text === '' ? null : text;
+}
+
 function divide(comment: string | null): Divided {
   const lines = (comment ?? '').split('\n');
   for (const [at, line] of lines.entries()) {
