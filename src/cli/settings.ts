@@ -43,6 +43,7 @@ export async function findSettings(world: World, options: CommonOptions): Promis
   const hooks = Object.keys(config.hooks ?? {});
   if (hooks.length > 0) origins.push(`hooks = ${hooks.join(', ')} (${found.path})`);
   const schema = choose('schema', options.schema, 'EDUSCHEMA_SCHEMA', config.schema);
+  const role = choose('role', options.role, 'EDUSCHEMA_ROLE', config.role) || undefined;
   const folder = choose('dir', options.dir, 'EDUSCHEMA_DIR', config.directory) ?? 'migrations';
   const directory = resolve(world.cwd, folder);
   const journal = choose('journal', options.journal, 'EDUSCHEMA_JOURNAL', undefined);
@@ -58,7 +59,7 @@ export async function findSettings(world: World, options: CommonOptions): Promis
           ? configuredJournal(config.journal, schema)
           : journalOf(parseName(journal, schema)),
       schema: schema && checkIdentifier(schema, 'the schema'),
-      role: choose('role', options.role, 'EDUSCHEMA_ROLE', config.role),
+      role: role && checkIdentifier(role, 'the role'),
       lockTimeout: checkTime(
         'lock timeout',
         choose('lock timeout', options.lockTimeout, 'EDUSCHEMA_LOCK_TIMEOUT', config.lockTimeout),

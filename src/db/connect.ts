@@ -4,11 +4,11 @@ import postgres, { type Notice, type Sql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
 import { sendCancelRequest } from './cancel-request.ts';
 import { connectionClosed, explainConnectError, explainServerError } from './explain-error.ts';
-import { quoteIdentifier } from './identifiers.ts';
 import { sendOneByOne } from './one-by-one.ts';
 import { isPooled, sqlAs } from './pooler.ts';
 import { openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
+import { takeRole } from './take-role.ts';
 import type { HostAndPort, SessionAttributes, Target } from './target.ts';
 
 /** The oldest server eduschema works with, as `server_version_num`. */
@@ -91,6 +91,11 @@ export async function withDatabase<T>(
   } catch (error) {
     throw explainServerError(error, target);
   }
+}
+
+/** A handle of postgres.js as anybody has it: it opens connections when they are needed, and more of them after one broke. */
+export function openHandle(url: string, options: { max?: number; idle_timeout?: number } = {}): Sql {
+  return postgres(url, { onnotice: () => {}, ...options });
 }
 
 async function withSession<T>(
@@ -199,8 +204,7 @@ async function openSessionAt(
       });
       return cancelling;
     };
-    // Through a pooler it would stay in somebody's session.
-    if (options.role !== undefined && !pooled) await sql.unsafe(`SET ROLE ${quoteIdentifier(options.role)}`);
+    if (options.role !== undefined) await takeRole(sql, options.role, { user: facts.user, pooled });
     const isOpen = () => opened !== undefined && !opened.destroyed;
     return {
       sql,

@@ -3,6 +3,7 @@ import { executePlan, type HookDone, type MigrationDone } from './execute.ts';
 import { folderOf, type MigrationFolder } from './folder.ts';
 import { type Journal, readJournal } from './journal.ts';
 import { forbidJournalChanges } from './journal-guard.ts';
+import type { MadePlan } from './make-plan.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
 import { forbidReadOnly, prepareJournal } from './prepare-journal.ts';
 import type { Said } from './run-settings.ts';
@@ -21,6 +22,10 @@ export interface MigrateResult {
   readonly current: string | undefined;
   /** With `dryRun`: the SQL that would have run, as psql takes it. */
   readonly script: string | undefined;
+  /** With `plan`: what was written. */
+  readonly plan?: MadePlan;
+  /** With `fromPlan`: the SHA-256 of the plan's file. */
+  readonly planSha256?: string;
 }
 
 export interface CarryOutOptions {

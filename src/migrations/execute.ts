@@ -40,6 +40,8 @@ export interface ExecuteOptions {
   readonly said?: Said | undefined;
   /** The command to run again after a failure. */
   readonly command: string;
+  /** Called when a step is done, with how many are, and with 0 after hooks before them; not in a single transaction. */
+  readonly afterStep?: ((count: number) => Promise<void>) | undefined;
 }
 
 /** A hook that was run. */
@@ -126,6 +128,7 @@ export async function executePlan(
       if (options.singleTransaction) await runAsOne([...before, ...steps, ...after]);
       else {
         await runAsOne(before);
+        if (before.length > 0) await options.afterStep?.(0);
         for (const [index, prepared] of steps.entries()) {
           begin(prepared);
           const run = toRun(plan, prepared, index, settings, options);
@@ -136,6 +139,7 @@ export async function executePlan(
             : attempt('0'));
           finish(run);
           if (leftovers.mayLeave(prepared)) await leftovers.tell(nameOfUnit(prepared.unit));
+          await options.afterStep?.(index + 1);
         }
         await runAsOne(after);
       }

@@ -1,6 +1,7 @@
 import { findHookProblem, type Hook, type HookFunction, type HookMigration } from '../config.ts';
 import { EduschemaError } from '../errors.ts';
 import { leadingWords } from '../sql/tokens.ts';
+import { checksumOf } from './checksum.ts';
 import type { Journal } from './journal.ts';
 import { divideIntoPieces } from './pieces.ts';
 import { controlsTransaction, describeUnit, type HookUnit, type Prepared } from './prepare.ts';
@@ -100,7 +101,7 @@ function readThose(when: 'before' | 'after', settings: HookSettings): ReadHook[]
     const unit = { type: 'hook', when, name } as const;
     if (typeof hook === 'function') {
       const file = { file: hooksFile?.shown ?? called, path: hooksFile?.path };
-      return { unit: { ...unit, file }, content: hook };
+      return { unit: { ...unit, file, checksum: checksumOf(String(hook)) }, content: hook };
     }
     if (/^\S+\.\w+$/.test(hook.trim()))
       throw invalid(
@@ -109,7 +110,7 @@ function readThose(when: 'before' | 'after', settings: HookSettings): ReadHook[]
       );
     const content = readSqlText(hook, called, reading);
     forbidSenseless(content, called);
-    return { unit: { ...unit, file: { file: called, path: undefined } }, content };
+    return { unit: { ...unit, file: { file: called, path: undefined }, checksum: undefined }, content };
   });
 }
 

@@ -4,6 +4,7 @@ import { folderOf } from './folder.ts';
 import { readHooks } from './hooks.ts';
 import { readJournal } from './journal.ts';
 import { type MigratePlanOptions, planMigrate, planRollback } from './plan.ts';
+import type { NamedFile } from './plan-file.ts';
 import { nameOfUnit } from './prepare.ts';
 import type { Said } from './run-settings.ts';
 import type { Selection } from './select.ts';
@@ -15,6 +16,10 @@ export interface MigrateOptions extends Omit<MigratePlanOptions, 'hooks'> {
   /** Statements, by their ordinals, that an earlier run left in doubt: carried out, or to be carried out again. */
   readonly markDone?: readonly number[] | undefined;
   readonly redo?: readonly number[] | undefined;
+  /** Change nothing; write into this file what would be done, for somebody to agree to. See makePlan. */
+  readonly plan?: NamedFile | undefined;
+  /** Do what this plan says, and nothing else. See migrateFromPlan. */
+  readonly fromPlan?: NamedFile | undefined;
 }
 
 /**
@@ -28,6 +33,10 @@ export async function migrate(
   settings: MigrationSettings,
   options: MigrateOptions = {},
 ): Promise<MigrateResult> {
+  if (options.plan || options.fromPlan) {
+    const { migrateWithPlan } = await import('./migrate-with-plan.ts');
+    return migrateWithPlan(database, settings, options);
+  }
   const hooks = readHooks(settings);
   return carryOut(
     database,

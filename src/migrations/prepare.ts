@@ -48,6 +48,8 @@ export interface HookUnit {
   readonly name: string;
   /** How what it stands in is called, and the path where there is one. */
   readonly file: { readonly file: string; readonly path: string | undefined };
+  /** Of the text of a function; SQL is there itself. */
+  readonly checksum: string | undefined;
   /** What is recorded with it: that the after hooks are due, or that they were run. */
   readonly records: 'due' | 'done' | undefined;
 }
