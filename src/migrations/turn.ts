@@ -140,7 +140,8 @@ async function withLease<T>(
 
 /** Throws when the session that holds the turn is gone, or the lease, as far as one knows here. */
 export function forbidLostTurn(database: Database, settings: HeldTurn, outcome?: string): void {
-  if (settings.lease?.isLost() || !database.isOpen()) throw lostTurn(settings, { outcome });
+  if (settings.lease?.isLost()) throw lostTurn(settings, { outcome });
+  if (!database.isOpen()) throw settings.lease ? lostKeeper(outcome) : lostTurn(settings, { outcome });
 }
 
 /**
@@ -177,7 +178,7 @@ export function lostTurn(
   { lease }: Pick<HeldTurn, 'lease'>,
   { outcome, cause }: { readonly outcome?: string | undefined; readonly cause?: unknown } = {},
 ): EduschemaError {
-  const known = { cause, ...(outcome ? { excerpt: `\n${outcome}`, details: { outcome } } : {}) };
+  const known = { cause, ...saying(outcome) };
   return lease
     ? new EduschemaError(
         'lock-held',
@@ -189,6 +190,21 @@ export function lostTurn(
         'the session that keeps other runners out was ended by the server',
         { hint: 'see who ended it, and run the command again', ...known },
       );
+}
+
+const saying = (outcome: string | undefined) =>
+  outcome ? { excerpt: `\n${outcome}`, details: { outcome } } : {};
+
+/** The lease may be ours still, but nothing renews it. */
+function lostKeeper(outcome: string | undefined): EduschemaError {
+  return new EduschemaError(
+    'connection-failed',
+    'the connection that renews the lease was closed by the pooler',
+    {
+      hint: 'run the command again; a pool needs two sessions when a migration takes longer than query_wait_timeout',
+      ...saying(outcome),
+    },
+  );
 }
 
 function hiddenPooler(): EduschemaError {

@@ -20,6 +20,8 @@ export interface Pooler {
 export interface PoolerOptions {
   readonly mode?: 'transaction' | 'statement' | 'session';
   readonly poolSize?: number;
+  /** Further lines of its configuration. */
+  readonly settings?: string;
   /** The URL of a superuser on the server behind it; the one of this run without it. */
   readonly server?: string;
 }
@@ -52,6 +54,7 @@ export function hasPgBouncer(): boolean {
 export async function startPgBouncer({
   mode = 'transaction',
   poolSize = 5,
+  settings = '',
   server: serverUrl = inject('server').url,
 }: PoolerOptions = {}): Promise<Pooler> {
   const server = new URL(serverUrl);
@@ -71,6 +74,7 @@ auth_type = any
 unix_socket_dir =
 pool_mode = ${mode}
 default_pool_size = ${poolSize}
+${settings}
 `,
   );
   chmodSync(file, 0o644);

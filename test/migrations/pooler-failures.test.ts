@@ -221,4 +221,22 @@ INSERT INTO runs VALUES (21);`,
       }),
     ),
   );
+
+  it(
+    'whose pool has one session, for which PgBouncer lets nobody wait, stops after its migration, and goes on with the next run',
+    withProject({ ...counting(3), '2_count.sql': sleeps(4) }, (project) =>
+      withPooler({ poolSize: 1, settings: 'query_wait_timeout = 2' }, async (pooler) => {
+        const pooled = pooler.urlOf(project.url);
+        const first = await startRunner(project, pooled).ended;
+
+        expect([first.exitCode, first.stderr]).toEqual([
+          2,
+          expect.stringContaining('the connection that renews the lease was closed by the pooler'),
+        ]);
+        expect(first.stderr).toContain('nothing of 3 was applied; 2 is the current version');
+        expect((await startRunner(project, pooled).ended).exitCode).toBe(0);
+        expect(await runsOf(project)).toEqual(numbers(2, 4));
+      }),
+    ),
+  );
 });
