@@ -63,4 +63,6 @@ export type ErrorCode =
   | 'index-invalid'
   | 'journal-invalid'
   | 'table-missing'
-  | 'table-unsuitable';
+  | 'table-unsuitable'
+  | 'table-changed'
+  | 'proof-failed';

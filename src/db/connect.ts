@@ -193,11 +193,33 @@ async function openSessionAt(
     // Through a pooler it would stay in somebody's session.
     if (options.role !== undefined && !pooled) await sql.unsafe(`SET ROLE ${quoteIdentifier(options.role)}`);
     const isOpen = () => opened !== undefined && !opened.destroyed;
+    if (!options.direct) sql.begin = createBegin(sql);
     return { sql, tap: answers as StatementTap, facts, pooled, cancel, isOpen, close };
   } catch (error) {
     await sql.end({ timeout: 0 });
     throw explainConnectError(error, target, address);
   }
+}
+
+/**
+ * The driver's own begin is lost without a pipeline: it is told of its connection by a step that it leaves out then,
+ * https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js#L177. The session has one connection, so the
+ * queries of a transaction go where its BEGIN went; whoever else uses the session meanwhile is in it.
+ */
+function createBegin(sql: Sql): Sql['begin'] {
+  const begin = async (first: unknown, second?: unknown) => {
+    const [options, use] = typeof first === 'string' ? [first, second] : ['', first];
+    await sql.unsafe(`BEGIN ${options}`);
+    try {
+      const result = await (use as (sql: Sql) => Promise<unknown>)(sql);
+      await sql.unsafe('COMMIT');
+      return result;
+    } catch (error) {
+      await sql.unsafe('ROLLBACK').catch(() => {});
+      throw error;
+    }
+  };
+  return begin as Sql['begin'];
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Sql, TransactionSql } from 'postgres';
+import type { TransactionSql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
 import { findHolder, isHeldBy, type LockHolder, lockKeyOf, withAdvisoryLock } from './advisory-lock.ts';
 import { cancelOnAbort } from './cancel-on-abort.ts';
@@ -19,6 +19,8 @@ export interface Worker {
    * refuses becomes an EduschemaError that names `title`.
    */
   transaction<T>(title: string, work: (sql: TransactionSql) => Promise<T>): Promise<T>;
+  /** Sends statements in one message, within a transaction of `transaction`; an error names `title` and the statement. */
+  together(sql: TransactionSql, title: string, statements: readonly PlannedStatement[]): Promise<void>;
   /** Runs a statement outside a transaction, without a lock timeout, and watches it. */
   alone(title: string, statement: string): Promise<void>;
   /** Carries out a step of a plan. */
@@ -112,32 +114,32 @@ function createWorker(
   };
   const alone: Worker['alone'] = async (title, statement) => {
     await confirmTurn();
-    await watchSession(database, session, settings, () => send(session.sql, title, { sql: statement }));
+    await watchSession(database, session, settings, async () => {
+      await session.sql.unsafe(statement).catch((error) => {
+        throw failed(title, error, statement);
+      });
+    });
+  };
+  const together: Worker['together'] = async (sql, title, statements) => {
+    if (statements.length === 0) return;
+    session.tap.reset();
+    await sql.unsafe(statements.map((statement) => statement.sql).join(';\n')).catch((error) => {
+      throw failed(title, error, statements[session.tap.answers[0]?.completed ?? 0]?.sql);
+    });
   };
   return {
     session,
     transaction,
+    together,
     alone,
-    async carryOut({ title, transaction: together, statements }) {
-      if (!together) {
+    async carryOut({ title, transaction: inTransaction, statements }) {
+      if (!inTransaction) {
         for (const { sql } of statements) await alone(title, sql);
         return;
       }
-      await transaction(title, async (sql) => {
-        for (const statement of statements) await send(sql, title, statement);
-      });
+      await transaction(title, (sql) => together(sql, title, statements));
     },
   };
-}
-
-async function send(
-  sql: Pick<Sql, 'unsafe'>,
-  title: string,
-  { sql: text }: Pick<PlannedStatement, 'sql'>,
-): Promise<void> {
-  await sql.unsafe(text).catch((error) => {
-    throw failed(title, error, text);
-  });
 }
 
 /** Names what was to be done, and shows the statement; an error that names its thing already stays as it is. */

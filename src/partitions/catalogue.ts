@@ -1,6 +1,7 @@
 import type { Sql } from 'postgres';
 import { type QualifiedName, quoteName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
+import { readMark } from './comment-mark.ts';
 
 /** A table that is partitioned by range over one column of time. */
 export interface PartitionedTable {
@@ -62,12 +63,15 @@ const selectTables = `
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] AND a.attnum > 0`;
 
-/** The tables that are partitioned by a time, by name; those that are partitions themselves are left out. */
+/**
+ * The tables that are partitioned by a time, by name; those that are partitions themselves are left out, and those that
+ * a conversion has under way, which nobody uses yet.
+ */
 export async function listPartitionedTables(sql: Sql): Promise<PartitionedTable[]> {
   const rows = await sql.unsafe<TableRow[]>(
     `${selectTables} WHERE NOT c.relispartition AND c.relpersistence <> 't' ORDER BY 2, 3`,
   );
-  return rows.flatMap((row) => tableOf(row) ?? []);
+  return rows.flatMap((row) => (readMark(row.comment, 'twin') ? [] : (tableOf(row) ?? [])));
 }
 
 /**
@@ -198,7 +202,7 @@ export async function boundsOf(
     await inside`SELECT set_config('TimeZone', ${zone}, true), set_config('DateStyle', 'ISO, YMD', true)`;
     return inside<{ at: string }[]>`
       SELECT (day::timestamp AT TIME ZONE ${zone})::text AS at
-      FROM unnest(${[...days]}::text[]) WITH ORDINALITY AS d (day, n) ORDER BY n`;
+      FROM unnest(string_to_array(${days.join()}, ',')) WITH ORDINALITY AS d (day, n) ORDER BY n`;
   });
   return rows.map(({ at }) => at);
 }

@@ -1,0 +1,56 @@
+import { renderPlan, type Step } from '../../db/plan.ts';
+import { writeMark } from '../comment-mark.ts';
+import { twinMark } from './attach.ts';
+import {
+  indexesToWiden,
+  planAnalyze,
+  planDropWide,
+  planProof,
+  planValidation,
+  planWideIndex,
+} from './attach-steps.ts';
+import { shown } from './choices.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { incomingOf, validateIncoming } from './incoming.ts';
+import { wideOf } from './names.ts';
+import { listNotices } from './notices.ts';
+import type { Prepared } from './prepare.ts';
+import { planMarkedSwap } from './swap-in.ts';
+import { planDropTwin, planPartitions, planTwin } from './twin.ts';
+
+/** The steps of an attachment that remain, as they will be carried out unless somebody changes the table meanwhile. */
+export function planAttachment({ table, choices, partitions, state }: Prepared): Step[] {
+  const hasTwin = state.twin?.mark?.made === fingerprintOf(table, choices);
+  const comment = writeMark(null, 'twin', twinMark(table, choices));
+  const isThere = (name: string) => state.wide.some((index) => index.name === name && index.valid);
+  const { locks, work } = planMarkedSwap(table, choices);
+  return [
+    ...(state.twin && !hasTwin ? [planDropTwin(table)] : []),
+    ...(hasTwin ? [] : [planTwin(table, choices, comment, state.proof !== undefined)]),
+    ...state.wide.filter(({ valid }) => !valid).map(({ name }) => planDropWide(table, name)),
+    ...indexesToWiden(table, choices)
+      .filter(({ name }) => !isThere(wideOf(name)))
+      .map((index) => planWideIndex(table, index, choices)),
+    ...(state.proof ? [] : [planProof(table, choices, false)]),
+    ...(state.proof?.validated ? [] : [planValidation(table)]),
+    planPartitions(table, choices, partitions),
+    {
+      title: `put the twin in the place of ${shown(table)}`,
+      transaction: true,
+      statements: [...locks, ...work],
+    },
+    ...incomingOf(table, choices).followed.map((key) => ({
+      title: `look at ${key.name} of ${shown(key.table)}`,
+      transaction: false,
+      statements: [validateIncoming(key)],
+    })),
+    planAnalyze(table),
+  ];
+}
+
+/** The plan as SQL that psql runs, below what changes for those who use the table. */
+export function renderConversion(prepared: Prepared, lockTimeout: string): string {
+  const { table, choices } = prepared;
+  const notices = listNotices(table, choices).map((notice) => `-- ${notice}`);
+  return [...notices, '', renderPlan(planAttachment(prepared), lockTimeout)].join('\n');
+}

@@ -1,0 +1,28 @@
+import type { DependentMaterializedView, IncomingKey, IndexDescription } from './table-description.ts';
+
+/** What an old table remembers of what it was (the mark `was` in its comment), so that undo can restore it. */
+export interface Memory {
+  readonly method: 'attach' | 'split';
+  readonly column: string;
+  /** The column could be null. */
+  readonly nullable: boolean;
+  /** Unique indexes and keys without the partition key, which were dropped. */
+  readonly lost: readonly IndexDescription[];
+  /** Foreign keys of other tables that were dropped. */
+  readonly incoming: readonly IncomingKey[];
+  /** Publications that did not publish partitions as one table. */
+  readonly publications: readonly string[];
+  /** Materialized views that are to be made anew, as they read while the table had its name. */
+  readonly materializedViews: readonly DependentMaterializedView[];
+  /** The file that the rows are in. */
+  readonly fileNode: number | null;
+}
+
+/** What a twin says of itself (the mark `twin` in its comment) while the work is under way. */
+export interface TwinMark {
+  /** The table, qualified and quoted where needed. */
+  readonly of: string;
+  readonly method: 'attach' | 'split';
+  /** What the table was like and what was chosen, as a hash: the twin is made anew when it differs. */
+  readonly made: string;
+}
