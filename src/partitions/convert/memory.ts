@@ -1,4 +1,9 @@
-import type { DependentMaterializedView, IncomingKey, IndexDescription } from './table-description.ts';
+import type {
+  DependentMaterializedView,
+  ForeignKey,
+  IncomingKey,
+  IndexDescription,
+} from './table-description.ts';
 
 /** What an old table remembers of what it was (the mark `was` in its comment), so that undo can restore it. */
 export interface Memory {
@@ -16,6 +21,8 @@ export interface Memory {
   readonly materializedViews: readonly DependentMaterializedView[];
   /** The file that the rows are in. */
   readonly fileNode: number | null;
+  /** Split: its foreign keys, of which those that forbid deletes were dropped. */
+  readonly foreignKeys?: readonly ForeignKey[];
 }
 
 /** What a twin says of itself (the mark `twin` in its comment) while the work is under way. */

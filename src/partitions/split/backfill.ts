@@ -28,10 +28,8 @@ const defaultBatchMs = 250;
  * same at the end as at the beginning, whatever the key is. A row that is moved meanwhile is copied twice or not at all, and noted.
  */
 export function copyBlocks({ from, to, columns }: Pair, first: number, end: number): string {
-  // Where an earlier copy left rows and indexes behind, what is there will be made good from the notes.
   return `INSERT INTO ${quoteName(to)} (${columnList(columns)}) OVERRIDING SYSTEM VALUE
-SELECT ${columnList(columns)} FROM ONLY ${quoteName(from)} WHERE ctid >= '(${first},0)' AND ctid < '(${end},0)'
-ON CONFLICT DO NOTHING`;
+SELECT ${columnList(columns)} FROM ONLY ${quoteName(from)} WHERE ctid >= '(${first},0)' AND ctid < '(${end},0)'`;
 }
 
 /**

@@ -35,7 +35,7 @@ export async function findKey(
      ORDER BY k.n`,
     [quoteName(table)],
   );
-  if (found.length === 0) throw withoutKey(table);
+  if (found.length === 0) throw keyMissing(table);
   if (found.some(({ name }) => name === partitionColumn)) return found;
   const [column] = await sql.unsafe<{ typeOid: number }[]>(
     `SELECT atttypid::int8::float8 AS "typeOid" FROM pg_catalog.pg_attribute
@@ -46,7 +46,7 @@ export async function findKey(
   return [...found, { name: partitionColumn, typeOid: column.typeOid, equals: 'OPERATOR(pg_catalog.=)' }];
 }
 
-function withoutKey({ schema, name }: QualifiedName): EduschemaError {
+function keyMissing({ schema, name }: QualifiedName): EduschemaError {
   return new EduschemaError('table-unsuitable', `${schema}.${name} has no primary key`, {
     hint: 'without one a row that changes while it is copied cannot be found again: add a primary key, or convert by attach',
   });
@@ -65,4 +65,9 @@ export function sameKey(key: readonly KeyColumn[], left: string, right: string):
 /** The columns as SQL, of a table that is called `alias` when that is given. */
 export function columnList(names: readonly string[], alias?: string): string {
   return names.map((name) => (alias ? `${alias}.` : '') + quoteIdentifier(name)).join(', ');
+}
+
+/** What is true of notes that have no key: a column of the primary key is never null. */
+export function withoutKey([first]: readonly KeyColumn[]): string {
+  return `${quoteIdentifier(first?.name ?? '')} IS NULL`;
 }

@@ -1,9 +1,9 @@
 import type { Sql } from 'postgres';
-import { quoteIdentifier, quoteName } from '../../db/identifiers.ts';
+import { quoteName } from '../../db/identifiers.ts';
 import type { PlannedStatement } from '../../db/plan.ts';
 import type { Worker } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
-import { columnList, sameKey } from './key.ts';
+import { columnList, sameKey, withoutKey } from './key.ts';
 import type { Pair } from './pair.ts';
 
 /** What became of the changes that were noted. */
@@ -37,8 +37,10 @@ SELECT ${columnList(columns, 'f')} FROM ${quoteName(from)} AS f JOIN ${noted} ON
 }
 
 /** The keys are few, beside the table, and the server does not know: each is to be looked up. */
-export const lookUpKeys =
-  'SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off';
+const lookUpKeys = (value: 'off' | 'DEFAULT') =>
+  ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']
+    .map((setting) => `SET LOCAL ${setting} = ${value}`)
+    .join('; ');
 
 /** So many blocks of notes, of 100 to 200 keys each, are worked off together. */
 const blocksAtOnce = 128;
@@ -54,21 +56,17 @@ export async function replaySome(
 ): Promise<Replayed> {
   const changes = quoteName(pair.changes);
   const [first] = await sql.unsafe<{ block: number | null; anew: boolean }[]>(
-    `SELECT (SELECT (ctid::text::point)[0]::int8 FROM ${changes} LIMIT 1)::float8 AS block, ${isAnew(pair)} AS anew`,
+    `SELECT (SELECT (ctid::text::point)[0]::int8 FROM ${changes} LIMIT 1)::float8 AS block, EXISTS (SELECT FROM ${changes} WHERE ${withoutKey(pair.key)}) AS anew`,
   );
   if (!first || first.anew || first.block === null) return { notes: 0, anew: Boolean(first?.anew) };
-  await sql.unsafe(lookUpKeys);
+  await sql.unsafe(lookUpKeys('off'));
   const range = Number.isFinite(blocks)
     ? ` WHERE ctid >= '(${first.block},0)' AND ctid < '(${first.block + blocks},0)'`
     : '';
   let notes = 0;
   for (const statement of replayStatements(pair, range)) notes = (await sql.unsafe(statement.sql)).count;
+  await sql.unsafe(lookUpKeys('DEFAULT'));
   return { notes, anew: false };
-}
-
-/** SQL that says whether the second table is to be filled anew. */
-export function isAnew({ changes, key: [first] }: Pick<Pair, 'changes' | 'key'>): string {
-  return `EXISTS (SELECT FROM ${quoteName(changes)} WHERE ${quoteIdentifier(first?.name ?? '')} IS NULL)`;
 }
 
 /**
