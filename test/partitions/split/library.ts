@@ -1,4 +1,9 @@
 import type { Sql } from 'postgres';
+import { type Database, withDatabase as open } from '../../../src/db/connect.ts';
+import { type ConvertResult, convert } from '../../../src/partitions/convert/convert.ts';
+import type { ConvertRequest } from '../../../src/partitions/convert/request.ts';
+import type { SplitSettings } from '../../../src/partitions/split/split.ts';
+import type { TestDatabase } from '../../helpers/database.ts';
 
 /** A library with logs that others depend on in every way that can follow; the logs are of the last five months. */
 export async function makeLibrary(sql: Sql, rows: number): Promise<void> {
@@ -36,3 +41,21 @@ export async function makeLibrary(sql: Sql, rows: number): Promise<void> {
       FROM generate_series(0, ${rows} - 1) i;
   `);
 }
+
+/** Converts the logs, in a session of its own. */
+export function splitLogs(
+  { target }: Pick<TestDatabase, 'target'>,
+  settings: SplitSettings = {},
+  more: Partial<ConvertRequest> = {},
+): Promise<ConvertResult> {
+  const request = { table: { schema: 'public', name: 'logs' }, by: 'at', method: 'split', ...more } as const;
+  return open(target, {}, (database: Database) => convert(database, request, settings));
+}
+
+/** Rows that `logs` has and `control` has not, and the other way round. */
+export const differences = (sql: Sql) =>
+  sql`(SELECT 'logs' AS only, id, material_id, reader_id, at, agent, pages, sheets FROM logs EXCEPT ALL
+       SELECT 'logs', id, material_id, reader_id, at, agent, pages, sheets FROM control)
+      UNION ALL
+      (SELECT 'control', id, material_id, reader_id, at, agent, pages, sheets FROM control EXCEPT ALL
+       SELECT 'control', id, material_id, reader_id, at, agent, pages, sheets FROM logs)`;
