@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { TransactionSql } from 'postgres';
 import { EduschemaError } from './errors.ts';
 
 /** What `eduschema.config.ts`, `.js`, `.mjs` or `.json` may hold. */
@@ -30,6 +31,41 @@ export interface Config {
   readonly wait?: number;
   /** Values for `$(name)` in SQL migrations that say `placeholders:true`; names are of a-z, 0-9 and _. */
   readonly placeholders?: Readonly<Record<string, string>>;
+  /** What runs once before the first pending migration, and once after the last one. */
+  readonly hooks?: Hooks;
+}
+
+/** What `eduschema migrate` runs around migrations, when any are pending; those of one kind in one transaction. */
+export interface Hooks {
+  readonly before?: Hook | readonly Hook[] | undefined;
+  /** Due from the beginning of a run until it has run: what fails or is killed in between changes nothing in that. */
+  readonly after?: Hook | readonly Hook[] | undefined;
+}
+
+/** SQL as a migration has it, or a function. */
+export type Hook = string | HookFunction;
+
+/** `sql` is postgres.js's, in the hook's transaction. Called again when that did not get its locks. */
+export type HookFunction = (sql: TransactionSql, context: HookContext) => unknown;
+
+/** What a hook is told beside `sql`. */
+export interface HookContext {
+  readonly when: 'before' | 'after';
+  /** What this run applies, in order. Empty when the hook is made up for, after a run that did not come to it. */
+  readonly migrations: readonly HookMigration[];
+  /** Aborted when the user interrupts. */
+  readonly signal: AbortSignal | undefined;
+  /** Shows a line to the user while the hook runs. */
+  log(message: string): void;
+}
+
+/** A migration of the run that a hook belongs to. */
+export interface HookMigration {
+  readonly name: string;
+  /** Null for a repeatable one. */
+  readonly version: string | null;
+  readonly description: string;
+  readonly file: string;
 }
 
 /** Types the configuration in an editor; returns it unchanged. */
@@ -101,6 +137,7 @@ const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'boolean' 
   statementTimeout: 'string',
   wait: 'number',
   placeholders: 'object',
+  hooks: 'object',
 };
 
 function check(config: unknown, path: string): asserts config is Config {
@@ -124,4 +161,21 @@ function check(config: unknown, path: string): asserts config is Config {
     if (typeof value !== 'string' || value.includes('\0'))
       throw invalid(`"placeholders.${name}" must be a string without a zero byte`);
   }
+  const problem = findHookProblem((config as Config).hooks);
+  if (problem) throw invalid(problem.message, problem.hint);
+}
+
+/** What is wrong with hooks from a file or a caller. */
+export function findHookProblem(hooks: unknown): { message: string; hint?: string } | undefined {
+  if (hooks === undefined) return undefined;
+  if (typeof hooks !== 'object' || hooks === null || Array.isArray(hooks))
+    return { message: '"hooks" must be an object', hint: "as in hooks: { after: 'ANALYZE' }" };
+  for (const [key, value] of Object.entries(hooks)) {
+    if (key !== 'before' && key !== 'after')
+      return { message: `"hooks.${key}" is not known`, hint: 'known are hooks.before, hooks.after' };
+    const strange = [value].flat().some((hook) => !['string', 'function'].includes(typeof hook));
+    if (value !== undefined && strange)
+      return { message: `"hooks.${key}" must be SQL or a function, or a list of these` };
+  }
+  return undefined;
 }

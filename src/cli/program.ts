@@ -10,6 +10,7 @@ import { newCommand } from './commands/new.ts';
 import { partitionsCommand } from './commands/partitions.ts';
 import { rollbackCommand } from './commands/rollback.ts';
 import { statusCommand } from './commands/status.ts';
+import { testdbCommand } from './commands/testdb.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { createRunner, type Runner, showError } from './run.ts';
 import type { World } from './world.ts';
@@ -27,6 +28,7 @@ const commands: Readonly<Record<string, AddCommand>> = {
   baseline: baselineCommand,
   lock: lockCommand,
   partitions: partitionsCommand,
+  testdb: testdbCommand,
   db: dbCommand,
 };
 
@@ -47,7 +49,7 @@ export async function runProgram(argv: readonly string[], world: World): Promise
     .exitOverride()
     .configureOutput({
       writeOut: (text) => world.stdout.write(text),
-      writeErr: () => {},
+      writeErr: (text) => world.stderr.write(text),
       outputError: () => {},
     })
     .addHelpText(
@@ -74,6 +76,8 @@ export async function runProgram(argv: readonly string[], world: World): Promise
       return 3;
     }
     if (error.exitCode === 0) return 0;
+    // A noun without a verb: its help has been shown.
+    if (error.code === 'commander.help' && !json) return 2;
     await showError(world, { json }, usageError(error, argv));
     return 2;
   }
@@ -90,7 +94,9 @@ export async function endEarly(argv: readonly string[], world: World): Promise<v
 }
 
 function usageError({ message, code }: CommanderError, argv: readonly string[]): EduschemaError {
-  const [first = '', ...suggestion] = message.replace(/^error: /, '').split('\n');
+  const [first = '', ...suggestion] = (
+    code === 'commander.help' ? 'a verb is missing' : message.replace(/^error: /, '')
+  ).split('\n');
   const command = argv.find((arg) => !arg.startsWith('-'));
   const help =
     code === 'commander.unknownCommand' || command === undefined

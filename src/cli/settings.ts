@@ -40,6 +40,8 @@ export async function findSettings(world: World, options: CommonOptions): Promis
     if (value !== undefined) origins.push(`${name} = ${value} (${origin})`);
     return value;
   };
+  const hooks = Object.keys(config.hooks ?? {});
+  if (hooks.length > 0) origins.push(`hooks = ${hooks.join(', ')} (${found.path})`);
   const schema = choose('schema', options.schema, 'EDUSCHEMA_SCHEMA', config.schema);
   const folder = choose('dir', options.dir, 'EDUSCHEMA_DIR', config.directory) ?? 'migrations';
   const directory = resolve(world.cwd, folder);
@@ -91,6 +93,8 @@ export async function findSettings(world: World, options: CommonOptions): Promis
         'hide literals',
         choose('hide literals', options.hideLiterals, 'EDUSCHEMA_HIDE_LITERALS', config.hideLiterals),
       ),
+      hooks: config.hooks,
+      hooksFile: found.path === undefined ? undefined : fileOf(found.path, world),
       placeholders: findPlaceholders(env, config.placeholders),
       leaseSeconds: checkSeconds(
         'lease',
@@ -105,6 +109,8 @@ export async function findSettings(world: World, options: CommonOptions): Promis
     },
   };
 }
+
+const fileOf = (path: string, { cwd }: World) => ({ path, shown: relative(cwd, path) });
 
 const placeholderVariable = /^EDUSCHEMA_PLACEHOLDER_([A-Z_][A-Z0-9_]*)$/;
 

@@ -5,6 +5,7 @@ import { EduschemaError } from '../errors.ts';
 import { sendCancelRequest } from './cancel-request.ts';
 import { connectionClosed, explainConnectError, explainServerError } from './explain-error.ts';
 import { quoteIdentifier } from './identifiers.ts';
+import { sendOneByOne } from './one-by-one.ts';
 import { isPooled, sqlAs } from './pooler.ts';
 import { openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
@@ -22,6 +23,11 @@ export interface Session {
   readonly pooled: boolean;
   /** Cancels the statement that is under way, by the protocol's own request; a pooler passes it on. */
   cancel(): Promise<void>;
+  /**
+   * Lets the driver prepare what `work` sends; in a session that is emptied the first time alone: it goes on naming
+   * statements that DISCARD ALL has taken away, even its own COMMIT, which then does a ROLLBACK.
+   */
+  preparing<T>(work: () => Promise<T>): Promise<T>;
   /** False once the connection is gone; it does not come back. */
   isOpen(): boolean;
 }
@@ -54,8 +60,10 @@ export interface SessionOptions {
   /** The role that the session takes on after logging in. */
   readonly role?: string | undefined;
   readonly onNotice?: (notice: Notice) => void;
-  /** No pooler stands in between, as an earlier session showed: prepared statements and pipelines can be used. */
+  /** No pooler stands in between, as an earlier session showed: prepared statements can be used. */
   readonly direct?: boolean;
+  /** DISCARD ALL is going to empty it: see Session.preparing. */
+  readonly emptied?: boolean;
   /** Do not wait, at the end, until the server has closed the session: for a process that ends anyway. */
   readonly leaves?: boolean;
 }
@@ -83,6 +91,11 @@ export async function withDatabase<T>(
   } catch (error) {
     throw explainServerError(error, target);
   }
+}
+
+/** A handle of postgres.js as anybody has it: it opens connections when they are needed, and more of them after one broke. */
+export function openHandle(url: string, options: { max?: number; idle_timeout?: number } = {}): Sql {
+  return postgres(url, { onnotice: () => {}, ...options });
 }
 
 async function withSession<T>(
@@ -157,9 +170,7 @@ async function openSessionAt(
     max_lifetime: null,
     connect_timeout: target.connectTimeout,
     fetch_types: options.fetchTypes ?? false,
-    prepare: options.direct ?? false,
-    // PgBouncer takes a session back too early when the first half of a query follows another one at its heels.
-    max_pipeline: options.direct ? 100 : 0,
+    prepare: prepares(options),
     onnotice: options.onNotice ?? (() => {}),
     // Files are split as the SQL standard reads strings, whatever the database is set to.
     connection: {
@@ -183,6 +194,7 @@ async function openSessionAt(
     };
     const answers = tap as StatementTap | undefined;
     const pooled = isPooled(answers?.cancelKey, facts.pid);
+    if (pooled && opened && answers) sendOneByOne(opened, answers);
     let cancelling: Promise<void> | undefined;
     const cancel = () => {
       cancelling ??= sendCancelRequest(target, address, answers?.cancelKey).finally(() => {
@@ -193,34 +205,38 @@ async function openSessionAt(
     // Through a pooler it would stay in somebody's session.
     if (options.role !== undefined && !pooled) await sql.unsafe(`SET ROLE ${quoteIdentifier(options.role)}`);
     const isOpen = () => opened !== undefined && !opened.destroyed;
-    if (!options.direct) sql.begin = createBegin(sql);
-    return { sql, tap: answers as StatementTap, facts, pooled, cancel, isOpen, close };
+    return {
+      sql,
+      tap: answers as StatementTap,
+      facts,
+      pooled,
+      cancel,
+      preparing: prepareOnce(sql, options),
+      isOpen,
+      close,
+    };
   } catch (error) {
     await sql.end({ timeout: 0 });
     throw explainConnectError(error, target, address);
   }
 }
 
-/**
- * The driver's own begin is lost without a pipeline: it is told of its connection by a step that it leaves out then,
- * https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js#L177. The session has one connection, so the
- * queries of a transaction go where its BEGIN went; whoever else uses the session meanwhile is in it.
- */
-function createBegin(sql: Sql): Sql['begin'] {
-  const begin = async (first: unknown, second?: unknown) => {
-    const [options, use] = typeof first === 'string' ? [first, second] : ['', first];
-    await sql.unsafe(`BEGIN ${options}`);
+/** The driver looks at this option with each query: https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js#L232. */
+function prepareOnce(sql: Sql, options: SessionOptions): Session['preparing'] {
+  const otherwise = prepares(options);
+  let first = options.direct ?? false;
+  return async (work) => {
+    sql.options.prepare = first || otherwise;
+    first = false;
     try {
-      const result = await (use as (sql: Sql) => Promise<unknown>)(sql);
-      await sql.unsafe('COMMIT');
-      return result;
-    } catch (error) {
-      await sql.unsafe('ROLLBACK').catch(() => {});
-      throw error;
+      return await work();
+    } finally {
+      sql.options.prepare = otherwise;
     }
   };
-  return begin as Sql['begin'];
 }
+
+const prepares = ({ direct = false, emptied = false }: SessionOptions) => direct && !emptied;
 
 /**
  * After an error of the socket the driver refuses what was under way, and forgets what is sent until the socket

@@ -14,10 +14,14 @@ export interface StatementTap {
   readonly cancelKey: Buffer | undefined;
   /** Whether the session was in a transaction block when the server last said that it is ready. */
   readonly transaction: 'none' | 'open' | 'failed';
+  /** What the last completed statement said it did: `COMMIT`, `INSERT 0 1`. */
+  readonly lastTag: string;
   /** Forgets the answers. Call it while nothing is under way. */
   reset(): void;
   /** Resolves when the server has answered the message under way, with its answer; rejects when the connection breaks. */
   nextAnswer(): Promise<Answer>;
+  /** Calls `listener` whenever the server is ready for another query. */
+  onReady(listener: () => void): void;
 }
 
 /** What came of one message. */
@@ -31,6 +35,7 @@ export interface Answer {
 const [commandComplete, emptyQueryResponse, errorResponse, readyForQuery, backendKeyData] = [
   67, 73, 69, 90, 75,
 ];
+const readTypes = [commandComplete, errorResponse, readyForQuery, backendKeyData];
 const headerBytes = 5;
 
 /** Listens to what the server says on `socket`, which must be plain here (the inside of a TLS stream is). */
@@ -44,10 +49,14 @@ export function tapStatements(socket: Duplex): StatementTap {
   let closed = false;
   let body: Buffer[] | undefined;
   let cancelKey: Buffer | undefined;
+  let lastTag = '';
+  let tellReady = () => {};
 
   const current = () => answers.at(-1) as Answer;
   const bodyEnds = (content: Buffer) => {
-    if (header[0] === errorResponse) {
+    if (header[0] === commandComplete) {
+      lastTag = content.toString('latin1', 0, content.length - 1);
+    } else if (header[0] === errorResponse) {
       current().error = parseFields(content);
     } else if (header[0] === backendKeyData) {
       cancelKey = Buffer.from(content);
@@ -58,6 +67,7 @@ export function tapStatements(socket: Duplex): StatementTap {
       const told = waiting;
       waiting = [];
       for (const { resolve } of told) resolve(answer);
+      tellReady();
     }
   };
   const headerEnds = () => {
@@ -65,8 +75,7 @@ export function tapStatements(socket: Duplex): StatementTap {
     left = header.readUInt32BE(1) - 4;
     headerLength = 0;
     if (type === commandComplete || type === emptyQueryResponse) current().completed++;
-    const read = type === errorResponse || type === readyForQuery || type === backendKeyData;
-    body = read ? [] : undefined;
+    body = readTypes.includes(type as number) ? [] : undefined;
   };
 
   socket.on('data', (chunk: Buffer) => {
@@ -103,8 +112,14 @@ export function tapStatements(socket: Duplex): StatementTap {
     get transaction() {
       return transaction;
     },
+    get lastTag() {
+      return lastTag;
+    },
     reset() {
       answers = [{ completed: 0 }];
+    },
+    onReady(listener) {
+      tellReady = listener;
     },
     nextAnswer() {
       if (closed) return Promise.reject(connectionClosed());

@@ -6,6 +6,7 @@ import type { Database, Session } from './connect.ts';
 import { checkDeadlockSoon } from './deadlock-timeout.ts';
 import { isServerError } from './explain-error.ts';
 import { quoteLiteral } from './identifiers.ts';
+import { inTransaction } from './in-transaction.ts';
 import { withLockRetries } from './lock-retries.ts';
 import type { PlannedStatement, Step } from './plan.ts';
 import { watchSession } from './watch-session.ts';
@@ -102,15 +103,13 @@ function createWorker(
   const transaction: Worker['transaction'] = async (title, work) => {
     await confirmTurn();
     return withLockRetries(database, session, settings, (lockTimeout) =>
-      session.sql
-        .begin(async (sql) => {
-          await sql.unsafe(`SET LOCAL lock_timeout = ${quoteLiteral(lockTimeout)}`);
-          return work(sql);
-        })
-        .catch((error) => {
-          throw failed(title, error);
-        }),
-    ) as ReturnType<typeof work>;
+      inTransaction(session, '', async (sql) => {
+        await sql.unsafe(`SET LOCAL lock_timeout = ${quoteLiteral(lockTimeout)}`);
+        return work(sql);
+      }).catch((error) => {
+        throw failed(title, error);
+      }),
+    );
   };
   const alone: Worker['alone'] = async (title, statement) => {
     await confirmTurn();

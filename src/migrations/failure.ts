@@ -19,6 +19,13 @@ export interface FailedMigration {
   /** What state the database is in now, as a sentence. */
   readonly outcome: () => string;
   readonly command: string;
+  /** For a hook: which of them it is. */
+  readonly hook?: 'before' | 'after' | undefined;
+}
+
+/** The code of the error when it fails. */
+export function codeOf({ hook }: Pick<FailedMigration, 'hook'>): 'migration-failed' | 'hook-failed' {
+  return hook ? 'hook-failed' : 'migration-failed';
 }
 
 /** The error for a statement that failed: file, line, column, statement, excerpt, SQLSTATE, and what is true now. */
@@ -35,11 +42,11 @@ export function statementFailed(
   const shown = place ? ['', place.excerpt] : [];
   const outcome = outcomeAfter(migration, error, statement);
   return new EduschemaError(
-    'migration-failed',
+    codeOf(migration),
     `${migration.title} failed${where}${server ? ` (${server.code})` : ''}`,
     {
       excerpt: [...told, ...shown, '', outcome].join('\n'),
-      hint: server?.hint ?? hintFor(server?.code, migration.command),
+      hint: server?.hint ?? hintFor(server?.code, migration),
       cause: error,
       details: {
         file: place?.file ?? migration.file,
@@ -51,6 +58,7 @@ export function statementFailed(
         detail: server?.detail,
         where: server?.where,
         outcome,
+        hook: migration.hook,
       },
     },
   );
@@ -64,7 +72,8 @@ function endedTransaction(error: unknown, statement: Statement | undefined): boo
 function outcomeAfter(migration: FailedMigration, error: unknown, statement: Statement | undefined): string {
   if (endedTransaction(error, statement)) return 'what it committed itself stays; it is not recorded';
   if (!isConnectionLost(error)) return migration.outcome();
-  return 'the connection was lost: eduschema status says whether it is applied';
+  if (migration.hook === 'before') return migration.outcome();
+  return `the connection was lost: eduschema status says whether it is ${migration.hook ? 'due still' : 'applied'}`;
 }
 
 function messageOf(error: unknown): string {
@@ -78,16 +87,22 @@ function context(error: ServerError | undefined): string[] {
   return lines;
 }
 
-function hintFor(code: string | undefined, command: string): string {
+/** What to do after a failure, by its SQLSTATE. */
+export function hintFor(
+  code: string | undefined,
+  { command, hook }: Pick<FailedMigration, 'command' | 'hook'>,
+): string {
   switch (code) {
     case '55P03':
       return `another session holds the lock: run ${command} again when it is done`;
     case '25001':
-      return 'this statement cannot run in a transaction: write -- migrate:up transaction:false';
+      return hook
+        ? 'a hook runs in a transaction: put this into a migration that says transaction:false'
+        : 'this statement cannot run in a transaction: write -- migrate:up transaction:false';
     case '42501':
       return `use a role that has this right (--role), and run ${command} again`;
     default:
-      return `fix the file and run ${command} again`;
+      return `fix the ${hook ? 'hook' : 'file'} and run ${command} again`;
   }
 }
 

@@ -3,34 +3,32 @@ import type { Session } from '../db/connect.ts';
 import { isServerError } from '../db/explain-error.ts';
 import { EduschemaError } from '../errors.ts';
 import { excerptAt, findPlace, offsetOfPosition } from '../sql/excerpt.ts';
-import type { FailedMigration } from './failure.ts';
-import type { MigrationContext } from './module.ts';
-import type { PreparedModule } from './prepare.ts';
+import { codeOf, type FailedMigration, hintFor } from './failure.ts';
+import type { CallContext, PreparedModule } from './prepare.ts';
 
-/** Runs `up` or `down` of a TypeScript migration. Throws `migration-failed`, naming the query and the line. */
+/** Runs `up` or `down` of a TypeScript migration, or a hook. Throws, naming the query and the line. */
 export async function runModule(
   session: Session,
-  { module, direction, unit }: PreparedModule,
+  { call, transaction, unit }: PreparedModule,
   migration: FailedMigration,
-  context: Pick<MigrationContext, 'signal' | 'log'>,
+  { signal, log }: CallContext,
 ): Promise<void> {
-  if (unit.type !== 'versioned') throw new TypeError('a repeatable migration is SQL');
-  const { version, description, path } = unit.file;
+  const { path } = unit.file;
   try {
-    await module[direction]?.(session.sql as never, { version, description, direction, ...context });
+    await session.preparing(async () => call(session.sql as never, { signal, log }));
   } catch (error) {
-    const ended = module.transaction && session.tap.transaction === 'none';
+    const ended = transaction && session.tap.transaction === 'none';
     const outcome = () => 'it ended the transaction that it runs in: what it committed itself stays';
     throw moduleFailed(error, path, ended ? { ...migration, outcome } : migration);
   }
 }
 
-function moduleFailed(error: unknown, path: string, migration: FailedMigration): EduschemaError {
+function moduleFailed(error: unknown, path: string | undefined, migration: FailedMigration): EduschemaError {
   if (error instanceof EduschemaError) return error;
   const server = isServerError(error) ? error : undefined;
   const query = (error as { query?: string } | undefined)?.query;
   const thrown = error instanceof Error ? error : new Error(String(error));
-  const line = findLine(thrown.stack ?? '', path);
+  const line = path === undefined ? undefined : findLine(thrown.stack ?? '', path);
   const shown =
     query && server?.position
       ? ['', excerptAt(query, findPlace(query, offsetOfPosition(query, 0, Number(server.position))))]
@@ -42,7 +40,7 @@ function moduleFailed(error: unknown, path: string, migration: FailedMigration):
   ];
   const outcome = migration.outcome();
   return new EduschemaError(
-    'migration-failed',
+    codeOf(migration),
     `${migration.title} failed${line ? ` at line ${line} of` : ' in'} ${migration.file}${server ? ` (${server.code})` : ''}`,
     {
       excerpt: [
@@ -51,7 +49,7 @@ function moduleFailed(error: unknown, path: string, migration: FailedMigration):
         '',
         outcome,
       ].join('\n'),
-      hint: server?.hint ?? `fix the file and run ${migration.command} again`,
+      hint: server?.hint ?? hintFor(undefined, migration),
       cause: error,
       details: {
         file: migration.file,

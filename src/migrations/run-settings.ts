@@ -54,7 +54,12 @@ export interface Run {
 /** `migration 1.4.0_search`, `rollback of 1.4.0_search`. */
 export function titleOf({ unit, direction }: Prepared): string {
   if (direction === 'down') return `rollback of ${nameOfUnit(unit)}`;
-  return unit.type === 'repeatable' ? nameOfUnit(unit) : `migration ${nameOfUnit(unit)}`;
+  return unit.type === 'versioned' ? `migration ${nameOfUnit(unit)}` : nameOfUnit(unit);
+}
+
+/** Which hook it is, if it is one. */
+export function hookOf({ unit }: Prepared): 'before' | 'after' | undefined {
+  return unit.type === 'hook' ? unit.when : undefined;
 }
 
 /** A migration for the error that says how it failed; `instead` replaces the sentence on the state of the database. */
@@ -66,5 +71,6 @@ export function describe(prepared: Prepared, { command, outcome }: Run, instead?
     text,
     outcome: instead === undefined ? outcome : () => instead,
     command,
+    hook: hookOf(prepared),
   };
 }

@@ -1,10 +1,12 @@
 import type { Session } from '../db/connect.ts';
+import { inTransaction } from '../db/in-transaction.ts';
 import { EduschemaError } from '../errors.ts';
+import { codeOf } from './failure.ts';
 import { sinceTransactionStart } from './journal-statements.ts';
 import { isTransactional, nameOfUnit, type PreparedModule } from './prepare.ts';
 import { runModule } from './run-module.ts';
 import { runPieces } from './run-pieces.ts';
-import { describe, type Run, type RunSettings, titleOf } from './run-settings.ts';
+import { describe, hookOf, type Run, type RunSettings, titleOf } from './run-settings.ts';
 import { runStatements } from './run-statements.ts';
 import {
   closingStatements,
@@ -56,7 +58,7 @@ export async function runTogether(
     await session.sql.unsafe('DISCARD ALL');
     await session.sql.unsafe([lockStatement(settings.guard), ...yieldToDeadlocks(settings)].join('; '));
   }
-  await session.sql.begin(settings.lease ? leasedIsolation : '', async (sql) => {
+  await inTransaction(session, settings.lease ? leasedIsolation : '', async (sql) => {
     const inside: Session = { ...session, sql: sql as unknown as Session['sql'], tap: session.tap };
     for (const run of runs) {
       await runInside(inside, run, settings);
@@ -135,20 +137,13 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
 }
 
 function endedTransaction(prepared: PreparedModule, transaction: 'none' | 'failed'): EduschemaError {
+  const code = codeOf({ hook: hookOf(prepared) });
   if (transaction === 'failed') {
-    return new EduschemaError(
-      'migration-failed',
-      `a query of ${titleOf(prepared)} failed, and the error was caught`,
-      {
-        hint: 'let it through, or put the query into sql.savepoint()',
-      },
-    );
+    return new EduschemaError(code, `a query of ${titleOf(prepared)} failed, and the error was caught`, {
+      hint: 'let it through, or put the query into sql.savepoint()',
+    });
   }
-  return new EduschemaError(
-    'migration-failed',
-    `${titleOf(prepared)} ended the transaction that it runs in`,
-    {
-      hint: 'leave COMMIT and ROLLBACK to eduschema, or write: export const transaction = false',
-    },
-  );
+  return new EduschemaError(code, `${titleOf(prepared)} ended the transaction that it runs in`, {
+    hint: `leave COMMIT and ROLLBACK to eduschema${hookOf(prepared) ? '' : ', or write: export const transaction = false'}`,
+  });
 }

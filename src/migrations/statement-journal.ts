@@ -42,7 +42,8 @@ export interface StartedStatement {
 
 /** The migration's name in the journal of statements. */
 export function migrationOf(unit: Unit): string {
-  return unit.type === 'repeatable' ? nameOfRepeatable(unit.file.name) : unit.file.version;
+  if (unit.type === 'versioned') return unit.file.version;
+  return unit.type === 'repeatable' ? nameOfRepeatable(unit.file.name) : unit.name;
 }
 
 /** The SQL that creates the journal of statements. */

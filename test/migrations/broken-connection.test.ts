@@ -84,6 +84,31 @@ describe('a connection that breaks', () => {
     }),
   );
 
+  it.each([
+    [
+      'a TypeScript migration',
+      { '2_slow.ts': 'export const up = (sql: any) => sql`SELECT pg_sleep(1.5)`;' },
+      {},
+    ],
+    ['a single transaction', { '2_slow.sql': files['2_slow.sql'] }, { singleTransaction: true }],
+  ])('in %s: nothing of it stays, and a rerun goes on', (_, slow, options) =>
+    withProject(
+      { '1_one.sql': files['1_one.sql'], ...(slow as Record<string, string>) },
+      async ({ migrate, sql, versions }) => {
+        const ended = endSessions(sql, 'PgSleep');
+
+        await expect(migrate(options)).rejects.toMatchObject({
+          code: 'migration-failed',
+          details: { reason: expect.stringMatching(/terminating connection|CONNECTION_CLOSED/) },
+        });
+        await ended;
+
+        await migrate();
+        expect(await versions()).toEqual(['1', '2']);
+      },
+    )(),
+  );
+
   it(
     'in the session that holds the lock: the migration under way is finished, no other is begun',
     withProject(files, async ({ migrate, sql, versions }) => {

@@ -219,7 +219,7 @@ describe.runIf(hasPgBouncer())('through PgBouncer', () => {
         const runner = start(project, pooler.urlOf(project.url), line);
         await until('the migration is under way', async () => {
           const found = await project.sql`SELECT FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = 'eduschema migration' AND query ~ 'pg_sleep|CREATE TABLE' AND pid <> pg_backend_pid()`;
+            WHERE datname = current_database() AND application_name LIKE 'eduschema migration%' AND query ~ 'pg_sleep|CREATE TABLE' AND pid <> pg_backend_pid()`;
           return found.length > 0;
         });
         await project.sql`UPDATE schema_versions_lease SET token = 'another', expires_at = clock_timestamp() + interval '1 min'`;

@@ -1,5 +1,6 @@
 import type { TransactionSql } from 'postgres';
 import { type QualifiedName, quoteLiteral, quoteName } from '../../db/identifiers.ts';
+import { inTransaction } from '../../db/in-transaction.ts';
 import type { Worker } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
 import { type Choices, shown } from '../convert/choices.ts';
@@ -67,7 +68,7 @@ export async function swapSplit(
   };
   const nothing = (outcome: SplitSwap['outcome']): SplitSwap => ({ outcome, lockedMs: 0 });
   // Once before the lock, so that the question is planned and what it reads is at hand.
-  if (!(await worker.session.sql.begin('READ ONLY', isSame))) return nothing('changed');
+  if (!(await inTransaction(worker.session, 'READ ONLY', isSame))) return nothing('changed');
   return worker.transaction(title, async (sql) => {
     await worker.together(sql, title, locks);
     const lockedAt = performance.now();
