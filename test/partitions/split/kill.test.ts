@@ -10,10 +10,10 @@ import { startWriter } from './writer.ts';
 const longPeriods = { unit: 'year', ahead: '1mo' } as const;
 
 const steps = [
-  'make public.logs_eduschema with 2 partitions',
+  'make public.logs_eduschema with ... partitions',
   'note what changes in public.logs from here on',
   'copy the rows of public.logs',
-  'build the keys and indexes of public.logs_2026',
+  'build the keys and indexes of public.logs_year',
   'build the keys and indexes of public.logs_default',
   'give public.logs_eduschema its keys and indexes',
   'make good what changed in public.logs',
@@ -21,10 +21,17 @@ const steps = [
   'give public.logs_eduschema the rights, defaults and statistics of public.logs',
   'compare public.logs and its twin',
   'put the twin in the place of public.logs',
-  'look at the foreign keys of public.logs_2026',
+  'look at the foreign keys of public.logs_year',
   'look at the foreign keys of public.logs_default',
   'give public.logs its foreign keys',
   'compare public.logs and public.logs_before_split',
+];
+
+/** Without what depends on the day. */
+const kindsOf = (titles: ReadonlySet<string>) => [
+  ...new Set(
+    [...titles].map((title) => title.replace(/with \d+/, 'with ...').replace(/logs_20\d\d/, 'logs_year')),
+  ),
 ];
 
 describe('a split that is killed', () => {
@@ -58,7 +65,7 @@ describe('a split that is killed', () => {
       await sleep(100);
       await writer.stop();
 
-      expect([...killedAt]).toEqual(steps);
+      expect(kindsOf(killedAt)).toEqual(steps);
       expect(runs).toBeGreaterThan(14);
       expect(writer.errors).toEqual([]);
       expect(await differences(sql)).toEqual([]);
@@ -96,7 +103,7 @@ describe('a split that is killed', () => {
       }
       await writer.stop();
 
-      expect([...killedAt]).toEqual(steps);
+      expect(kindsOf(killedAt)).toEqual(steps);
       expect(writer.errors).toEqual([]);
       expect(await differences(sql)).toEqual([]);
     }),
