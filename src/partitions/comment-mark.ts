@@ -1,5 +1,8 @@
-/** What eduschema notes in a comment of a table: what it was before it was converted, or whose twin it is. */
-export type MarkKind = 'was' | 'twin';
+/**
+ * What eduschema notes in a comment of a table: what it was before it was converted, whose twin it is, where its rows
+ * are being moved to.
+ */
+export type MarkKind = 'was' | 'twin' | 'moving';
 
 const key = 'eduschema';
 

@@ -34,6 +34,12 @@ export function writePolicy(comment: string | null, policy: Policy): string {
   return text === '' ? line : `${text}\n${line}`;
 }
 
+/** What people wrote, without the policy; null when they wrote nothing. */
+export function withoutPolicy(comment: string | null): string | null {
+  const { text } = divide(comment);
+  return text === '' ? null : text;
+}
+
 function divide(comment: string | null): { readonly text: string; readonly policy?: Partial<Policy> } {
   const lines = (comment ?? '').split('\n');
   const at = lines.findIndex((line) => line.startsWith(`{"${key}"`));

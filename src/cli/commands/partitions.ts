@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import type { Runner } from '../run.ts';
 import { partitionsConvertCommand } from './partitions/convert.ts';
 import { partitionsListCommand } from './partitions/list.ts';
+import { partitionsUndoCommand } from './partitions/undo.ts';
 
 /** `eduschema partitions <verb>`: a file a verb, in the order of a DBA's needs. */
-const verbs = [partitionsListCommand, partitionsConvertCommand];
+const verbs = [partitionsListCommand, partitionsConvertCommand, partitionsUndoCommand];
 
 /** `eduschema partitions` */
 export function partitionsCommand(program: Command, runner: Runner): void {

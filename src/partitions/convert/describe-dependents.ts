@@ -57,7 +57,8 @@ const othersOf = `(SELECT coalesce(jsonb_agg(DISTINCT pg_describe_object(d.class
     d.refclassid = 'pg_type'::regclass AND d.refobjid IN (c.reltype, (SELECT typarray FROM pg_type WHERE oid = c.reltype))
       AND NOT (d.classid = 'pg_class'::regclass AND d.objid = c.oid)
     OR d.refclassid = 'pg_class'::regclass AND d.refobjid IN (
-      SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND refobjid = c.oid AND deptype = 'i')
+      SELECT s.oid FROM pg_depend i JOIN pg_class s ON s.oid = i.objid AND s.relkind = 'S'
+      WHERE i.classid = 'pg_class'::regclass AND i.refclassid = 'pg_class'::regclass AND i.refobjid = c.oid AND i.deptype = 'i')
     OR d.refclassid = 'pg_constraint'::regclass AND d.classid <> 'pg_constraint'::regclass
       AND d.refobjid IN (SELECT oid FROM pg_constraint WHERE conrelid = c.oid)
     OR d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid

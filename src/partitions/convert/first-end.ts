@@ -5,9 +5,9 @@ import { addSpan, type Day, startOfPeriod, type Unit } from '../period.ts';
 /** Days from now until the first partition may end, at the least: for proving it, and for whoever finds a run that was cut off. */
 export const safetyDays = 7;
 
-/** The first day at which a period begins that is `safetyDays` or more after the day `today`. */
+/** The first day at which a period begins with `safetyDays` whole days or more between it and the day `today`. */
 export function firstEnd(today: Day, unit: Unit): Day {
-  const earliest = addSpan(today, { count: safetyDays, unit: 'day' });
+  const earliest = addSpan(today, { count: safetyDays + 1, unit: 'day' });
   const start = startOfPeriod(earliest, unit);
   return start === earliest ? start : addSpan(start, { count: 1, unit });
 }

@@ -31,6 +31,19 @@ export function revokeDefaults(target: QualifiedName, { defaultGrantees }: Table
   return [`REVOKE ALL ON TABLE ${quoteName(target)} FROM ${defaultGrantees.map(roleOf).join(', ')}`];
 }
 
+/** Takes from `target` every right on the table, and on its columns, that the description names. */
+export function revokeAll(target: QualifiedName, { grants, columns }: TableDescription): string[] {
+  const on = `TABLE ${quoteName(target)}`;
+  const from = (given: readonly Grant[]) =>
+    [...new Set(given.map(({ grantee }) => grantee))].map(roleOf).join(', ');
+  return [
+    ...(grants.length > 0 ? [`REVOKE ALL ON ${on} FROM ${from(grants)}`] : []),
+    ...columns
+      .filter((column) => column.grants.length > 0)
+      .map((column) => `REVOKE ALL (${quoteIdentifier(column.name)}) ON ${on} FROM ${from(column.grants)}`),
+  ];
+}
+
 function replaceGrants(
   on: string,
   owner: string,

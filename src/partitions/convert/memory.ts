@@ -9,6 +9,8 @@ import type {
 export interface Memory {
   readonly method: 'attach' | 'split';
   readonly column: string;
+  /** What the names of the table, of its indexes and of its statistics end in since then. */
+  readonly aside: string;
   /** The column could be null. */
   readonly nullable: boolean;
   /** Unique indexes and keys without the partition key, which were dropped. */
@@ -25,11 +27,14 @@ export interface Memory {
   readonly foreignKeys?: readonly ForeignKey[];
 }
 
-/** What a twin says of itself (the mark `twin` in its comment) while the work is under way. */
+/** What a partitioned table says of itself (the mark `twin` in its comment) that stands beside the table. */
 export interface TwinMark {
   /** The table, qualified and quoted where needed. */
   readonly of: string;
-  readonly method: 'attach' | 'split';
+  /** What is under way: a conversion, or what remains of an undo. */
+  readonly method: 'attach' | 'split' | 'undo';
   /** What the table was like and what was chosen, as a hash: the twin is made anew when it differs. */
   readonly made: string;
+  /** Of an undo: what it has still to bring back. */
+  readonly left?: Pick<Memory, 'incoming' | 'materializedViews'>;
 }

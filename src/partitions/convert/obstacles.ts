@@ -21,7 +21,7 @@ export function listObstacles(table: TableDescription, chosen: Chosen): Obstacle
     ...ofConstraints(table),
     ...ofIncoming(table, chosen),
     ...ofFollowers(table, chosen),
-    ...ofRights(table),
+    ...listRightObstacles(table),
   ];
 }
 
@@ -189,7 +189,8 @@ function ofFollowers(
   ];
 }
 
-function ofRights({ publications, dependents, incomingKeys }: TableDescription): Obstacle[] {
+/** What the session may not change, and would have to. */
+export function listRightObstacles({ publications, dependents, incomingKeys }: TableDescription): Obstacle[] {
   const things: [string, Owned][] = [
     ...dependents.views.map((view): [string, Owned] => [`the view ${shown(view)}`, view]),
     ...dependents.materializedViews.map((view): [string, Owned] => [

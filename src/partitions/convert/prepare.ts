@@ -118,14 +118,17 @@ export const isIndexed = ({ indexes }: TableDescription, column: string) =>
 export function ofTwin(table: TableDescription, { twin }: ConversionState, { method }: Choices): Obstacle[] {
   if (!twin || twin.mark?.method === method) return [];
   const name = shown(twinOf<TableDescription>(table));
-  return twin.mark
-    ? [
+  if (!twin.mark)
+    return [{ what: `${name} exists already, and the conversion needs its name`, remedy: 'rename it' }];
+  const undo = `eduschema partitions undo ${shown(table)}`;
+  return twin.mark.method === 'undo'
+    ? [{ what: 'an undo is under way', remedy: `end it first: ${undo}` }]
+    : [
         {
           what: `a conversion by ${twin.mark.method} is under way`,
-          remedy: `go on with --method ${twin.mark.method}, or take it back: eduschema partitions undo ${shown(table)}`,
+          remedy: `go on with --method ${twin.mark.method}, or take it back: ${undo}`,
         },
-      ]
-    : [{ what: `${name} exists already, and the conversion needs its name`, remedy: 'rename it' }];
+      ];
 }
 
 /** Names that were given, and that nothing has. */

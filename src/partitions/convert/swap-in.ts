@@ -11,13 +11,15 @@ import { lacksKey } from './keys.ts';
 import type { Memory } from './memory.ts';
 import { planSwap, type Swap } from './swap.ts';
 import type { TableDescription } from './table-description.ts';
+import { findVersion } from './table-version.ts';
 
 /** What the old table remembers, for undo. */
 export function memoryOf(table: TableDescription, choices: Choices): Memory {
-  const { method, column } = choices;
+  const { method, column, aside } = choices;
   return {
     method,
     column,
+    aside,
     nullable: !table.columns.find(({ name }) => name === column)?.notNull,
     lost: method === 'attach' ? table.indexes.filter((index) => lacksKey(index, column)) : [],
     incoming: incomingOf(table, choices).lost,
@@ -56,19 +58,18 @@ export async function swapIn(
   const title = `put the twin in the place of ${shown(table)}`;
   const { locks, work } = planMarkedSwap(table, choices);
   const { versionNumber } = worker.session.facts;
-  const isSame = (found: TableDescription | undefined) =>
-    found !== undefined &&
-    found.oid === table.oid &&
-    fingerprintOf(found, choices) === fingerprintOf(table, choices);
-  // Once before the lock, so that the question is planned and what it reads is at hand.
-  const early = await worker.session.sql.begin('READ ONLY', (sql) =>
-    describeTable(sql, table, versionNumber),
-  );
-  if (!isSame(early)) return { swapped: false, lockedMs: 0 };
+  // One snapshot, so that nothing comes between what the table is and who last changed it.
+  const early = await worker.session.sql.begin('ISOLATION LEVEL REPEATABLE READ READ ONLY', async (sql) => ({
+    found: await describeTable(sql, table, versionNumber),
+    version: await findVersion(sql, table.oid),
+  }));
+  const isSame = early.found && fingerprintOf(early.found, choices) === fingerprintOf(table, choices);
+  if (!isSame || early.found?.oid !== table.oid) return { swapped: false, lockedMs: 0 };
   return worker.transaction(title, async (sql) => {
+    await sql.unsafe(`SET LOCAL search_path = ''; SET LOCAL plan_cache_mode = force_generic_plan`);
     await worker.together(sql, title, locks);
     const lockedAt = performance.now();
-    if (!isSame(await describeTable(sql, table, versionNumber))) return { swapped: false, lockedMs: 0 };
+    if ((await findVersion(sql, table.oid)) !== early.version) return { swapped: false, lockedMs: 0 };
     const indexes = await listIndexOids(sql, table.oid);
     await worker.together(sql, title, work);
     await prove(sql, indexes);
