@@ -3,7 +3,7 @@ import type { QualifiedName } from '../../db/identifiers.ts';
 import { withWorker } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
 import { underUtc } from '../catalogue.ts';
-import { findSplit, finishSwap } from '../split/after-swap.ts';
+import { asideOfSplit, findSplit, finishSwap } from '../split/after-swap.ts';
 import type { SplitProof } from '../split/prove-split.ts';
 import { type SplitSettings, split } from '../split/split.ts';
 import { type AttachSettings, attach } from './attach.ts';
@@ -73,7 +73,7 @@ export async function convert(
       table: request.table,
       steps: steps.done,
       lockedMs,
-      ...(splitted ? { split: { old: splitted.old, proof } } : {}),
+      ...(splitted ? { split: { old: asideOfSplit(request.table), proof } } : {}),
     };
   });
 }

@@ -20,7 +20,7 @@ import { enter, readState } from './run-state.ts';
 /** A table that was split, and the one that stands aside since. */
 export interface Split {
   readonly table: TableDescription;
-  readonly old: QualifiedName;
+  readonly old: TableDescription;
   readonly memory: Memory;
   /** Changes of the new table, which the old one does not have. */
   readonly pair: Pair;
@@ -44,9 +44,9 @@ export async function findSplit(
     await describeTable(inside, old, versionNumber),
   ]);
   const memory = readMark<Memory>(aside?.comment ?? null, 'was');
-  if (table?.kind !== 'p' || memory?.method !== 'split') return undefined;
+  if (table?.kind !== 'p' || !aside || memory?.method !== 'split') return undefined;
   const pair = await findPair(sql, { from: old, to: name, partitionColumn: memory.column });
-  return { table, old, memory, pair: { ...reversed(pair), changes: changesOf(name) } };
+  return { table, old: aside, memory, pair: { ...reversed(pair), changes: changesOf(name) } };
 }
 
 /** What remains when the new table is in use: foreign keys that are looked at, and the proof. */

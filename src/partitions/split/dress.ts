@@ -33,14 +33,14 @@ export function planDress(
         'defaults',
         onAll.flatMap((one) => planDefaults(one, table)),
       ),
-      ...planned(
-        'comments',
-        table.columns.map(
-          ({ name: column, comment }) =>
-            commentOn(`COLUMN ${name}.${quoteIdentifier(column)}`, comment)[0] ??
-            `COMMENT ON COLUMN ${name}.${quoteIdentifier(column)} IS NULL`,
+      ...planned('comments', [
+        ...table.columns.map(({ name: column, comment }) =>
+          setComment(`COLUMN ${name}.${quoteIdentifier(column)}`, comment),
         ),
-      ),
+        ...table.indexes.map((index) =>
+          setComment(`INDEX ${quoteName({ schema: table.schema, name: twinOf(index.name) })}`, index.comment),
+        ),
+      ]),
       ...planned('statistics', [
         ...statistics.map((object) => `DROP STATISTICS ${quoteName(object)}`),
         ...onAll.flatMap((one) => planColumnSettings(one, table)),
@@ -70,3 +70,6 @@ function planDefaults(target: QualifiedName, { columns }: TableDescription): str
       return value === null ? `${alter} DROP DEFAULT` : `${alter} SET DEFAULT ${value}`;
     });
 }
+
+const setComment = (what: string, comment: string | null) =>
+  commentOn(what, comment)[0] ?? `COMMENT ON ${what} IS NULL`;

@@ -1,15 +1,15 @@
 import type { Sql } from 'postgres';
-import { type QualifiedName, quoteLiteral, quoteName } from '../../db/identifiers.ts';
+import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteName } from '../../db/identifiers.ts';
 import type { Step } from '../../db/plan.ts';
 import { type Choices, shown } from '../convert/choices.ts';
 import { addKeyConstraint, createIndex, widenIndex } from '../convert/keys.ts';
 import { twinOf } from '../convert/names.ts';
 import { planned } from '../convert/statements.ts';
-import type { TableDescription } from '../convert/table-description.ts';
+import type { IndexDescription, TableDescription } from '../convert/table-description.ts';
 import { inOrder, planIndex } from '../convert/twin.ts';
 import { columnList, sameKey } from './key.ts';
 import type { Pair } from './pair.ts';
-import { enter, tickOff } from './run-state.ts';
+import { saveIndexes, tickOff } from './run-state.ts';
 
 /** The partitions of a table, in the order of their names. */
 export async function listLeaves(sql: Pick<Sql, 'unsafe'>, table: QualifiedName): Promise<QualifiedName[]> {
@@ -50,18 +50,65 @@ export function planLeafIndexes(
   };
 }
 
-/** Gives the twin its keys and indexes: those of the partitions fit, and become parts of them. */
-export function planTwinIndexes(table: TableDescription, choices: Choices): Step {
+/** What a twin's indexes were made from, by the names that they will have. */
+export type BuiltIndexes = Readonly<Record<string, string>>;
+
+/** Everything by which an index differs from another. */
+const definitionOf = (index: IndexDescription): string => {
+  const { unique, keys, includes, using, options, tablespace, nullsNotDistinct, constraint } = index;
+  const { type, deferrable, deferred } = constraint ?? {};
+  return JSON.stringify([
+    unique,
+    keys,
+    includes,
+    using,
+    options,
+    tablespace,
+    nullsNotDistinct,
+    type,
+    deferrable,
+    deferred,
+  ]);
+};
+
+/** Whether the twin has the indexes that the table has by now. */
+export function hasIndexes({ indexes }: TableDescription, built: BuiltIndexes): boolean {
+  return (
+    indexes.length === Object.keys(built).length &&
+    indexes.every((index) => built[index.name] === definitionOf(index))
+  );
+}
+
+/** Gives the twin the keys and indexes that it lacks: those of the partitions fit, and become parts of them. */
+export function planTwinIndexes(table: TableDescription, choices: Choices, built: BuiltIndexes): Step {
   const twin = twinOf<QualifiedName>(table);
+  const isBuilt = (index: IndexDescription) => built[index.name] === definitionOf(index);
+  const isWanted = (name: string) => table.indexes.some((index) => index.name === name && isBuilt(index));
+  const now = Object.fromEntries(table.indexes.map((index) => [index.name, definitionOf(index)]));
+  const drop = ([name, definition]: [string, string]) => {
+    const isConstraint = typeof JSON.parse(definition)[7] === 'string';
+    const own = twinOf(name);
+    return isConstraint
+      ? `ALTER TABLE ${quoteName(twin)} DROP CONSTRAINT ${quoteIdentifier(own)}`
+      : `DROP INDEX ${quoteName({ schema: table.schema, name: own })}`;
+  };
   return {
     title: `give ${shown(twin)} its keys and indexes`,
     transaction: true,
     statements: [
       ...planned(
-        'the partitions have them already',
-        inOrder(table.indexes).flatMap((index) => planIndex(twin, index, choices)),
+        'the table has none like this any more',
+        Object.entries(built)
+          .filter(([name]) => !isWanted(name))
+          .map(drop),
       ),
-      enter(table, 'swap'),
+      ...planned(
+        'partitions that have them already keep them',
+        inOrder(table.indexes)
+          .filter((index) => !isBuilt(index))
+          .flatMap((index) => planIndex(twin, index, choices)),
+      ),
+      saveIndexes(table, now),
     ],
   };
 }

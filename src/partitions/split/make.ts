@@ -5,6 +5,7 @@ import { type Choices, shown } from '../convert/choices.ts';
 import type { TwinMark } from '../convert/memory.ts';
 import { twinOf } from '../convert/names.ts';
 import type { Prepared } from '../convert/prepare.ts';
+import { planned } from '../convert/statements.ts';
 import type { TableDescription } from '../convert/table-description.ts';
 import { planPartitions, planTwin } from '../convert/twin.ts';
 import { bareOf, madeOf } from './bare.ts';
@@ -45,19 +46,22 @@ export function planCapture(pair: Pair): Step {
 }
 
 /** Takes everything away again that an unfinished conversion made. The rows of the table were never touched. */
-export function planTakeBack(table: QualifiedName): Step {
+export function planTakeSplitBack(table: QualifiedName, hasTwin = true): Step {
   return {
     title: `take back what a conversion of ${shown(table)} made`,
     transaction: true,
-    statements: takeBack(table),
+    statements: takeBack(table, hasTwin),
   };
 }
 
-function takeBack(table: QualifiedName): PlannedStatement[] {
+function takeBack(table: QualifiedName, hasTwin: boolean): PlannedStatement[] {
   return [
     ...stopCapture(table),
     ...dropCapture(changesOf(table)),
-    { sql: `DROP TABLE IF EXISTS ${quoteName(twinOf<QualifiedName>(table))}`, why: 'nobody uses it' },
+    ...planned(
+      'nobody uses it',
+      hasTwin ? [`DROP TABLE IF EXISTS ${quoteName(twinOf<QualifiedName>(table))}`] : [],
+    ),
     dropState(table),
   ];
 }

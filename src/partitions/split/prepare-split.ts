@@ -18,6 +18,7 @@ import { listTakenNames } from '../convert/taken-names.ts';
 import { type Day, startOfPeriod } from '../period.ts';
 import { madeOf } from './bare.ts';
 import { daysOf, lastDay, listDays, listSplitPartitions } from './periods.ts';
+import { readState } from './run-state.ts';
 
 /** What the old table and its indexes are called afterwards, behind their names. */
 export const asideSuffix = '_before_split';
@@ -42,7 +43,8 @@ export async function prepareSplit(
     end: from ?? startOfPeriod(today, policy.unit),
   });
   const choices: Choices = { ...asked, aside: asideSuffix, keepsBefore: from !== undefined };
-  const isMade = state.twin?.mark?.made === madeOf(table, choices);
+  const isMade =
+    state.twin?.mark?.made === madeOf(table, choices) && (await readState(sql, table)) !== undefined;
   const obstacles = [
     ...ofTwin(table, state, choices),
     ...ofNames(table, choices),

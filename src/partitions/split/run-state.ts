@@ -21,6 +21,8 @@ export interface RunState {
   readonly rows: number;
   /** Partitions with which the phase is done. */
   readonly done: readonly string[];
+  /** The definitions of the indexes that the twin has, by their names. */
+  readonly indexes: Readonly<Record<string, string>>;
 }
 
 /** The name of the table with the state of the conversion of `table`. */
@@ -33,7 +35,8 @@ export function createState(table: QualifiedName, owner: string): PlannedStateme
   const state = quoteName(stateTableOf(table));
   return [
     `CREATE TABLE ${state} (phase text NOT NULL, block bigint NOT NULL DEFAULT 0, end_block bigint NOT NULL DEFAULT 0,
-  file bigint NOT NULL DEFAULT 0, rows bigint NOT NULL DEFAULT 0, done text[] NOT NULL DEFAULT '{}')`,
+  file bigint NOT NULL DEFAULT 0, rows bigint NOT NULL DEFAULT 0, done text[] NOT NULL DEFAULT '{}',
+  indexes jsonb NOT NULL DEFAULT '{}')`,
     `ALTER TABLE ${state} OWNER TO ${quoteIdentifier(owner)}`,
     `INSERT INTO ${state} (phase) VALUES ('capture')`,
   ].map((sql) => ({ sql, why: 'one row, which says how far the conversion is' }));
@@ -79,6 +82,14 @@ export function tickOff(table: QualifiedName, partition: string): PlannedStateme
   };
 }
 
+/** The statement that says which indexes the twin has, and that the swap is next. */
+export function saveIndexes(table: QualifiedName, indexes: RunState['indexes']): PlannedStatement {
+  return {
+    sql: `UPDATE ${quoteName(stateTableOf(table))} SET phase = 'swap', done = '{}', indexes = ${quoteLiteral(JSON.stringify(indexes))}`,
+    why: 'next is: swap',
+  };
+}
+
 /** The state; undefined when no conversion is under way. */
 export async function readState(
   sql: Pick<Sql, 'unsafe'>,
@@ -89,8 +100,8 @@ export async function readState(
     state,
   ]);
   if (!found.there) return undefined;
-  const [row] = await sql.unsafe<(Omit<RunState, 'done'> & { done: string })[]>(
-    `SELECT phase, block::float8, end_block::float8 AS "endBlock", file::float8, rows::float8, to_json(done)::text AS done FROM ${state}`,
+  const [row] = await sql.unsafe<(Omit<RunState, 'done' | 'indexes'> & { done: string; indexes: string })[]>(
+    `SELECT phase, block::float8, end_block::float8 AS "endBlock", file::float8, rows::float8, to_json(done)::text AS done, indexes::text FROM ${state}`,
   );
-  return row && { ...row, done: JSON.parse(row.done) };
+  return row && { ...row, done: JSON.parse(row.done), indexes: JSON.parse(row.indexes) };
 }

@@ -9,6 +9,7 @@ import { fingerprintOf } from '../convert/fingerprint.ts';
 import type { Swap } from '../convert/swap.ts';
 import { planMarkedSwap } from '../convert/swap-in.ts';
 import type { TableDescription } from '../convert/table-description.ts';
+import { findVersion } from '../convert/table-version.ts';
 import { captureTriggers, startCapture, stopCapture } from './capture.ts';
 import { addToLeaves, dropForbidding, lockReferenced } from './outgoing.ts';
 import type { Pair } from './pair.ts';
@@ -62,27 +63,41 @@ export async function swapSplit(
 ): Promise<SplitSwap> {
   const title = `put the twin in the place of ${shown(table)}`;
   const { locks, work } = planSplitSwap(table, choices, leaves, pair);
-  const isSame = async (sql: TransactionSql) => {
-    const found = await describeTable(sql, table, worker.session.facts.versionNumber);
-    return found?.oid === table.oid && fingerprintOf(found, choices) === fingerprintOf(table, choices);
-  };
   const nothing = (outcome: SplitSwap['outcome']): SplitSwap => ({ outcome, lockedMs: 0 });
-  // Once before the lock, so that the question is planned and what it reads is at hand.
-  if (!(await inTransaction(worker.session, 'READ ONLY', isSame))) return nothing('changed');
+  // One snapshot, so that nothing comes between what the table is and who last changed it.
+  const early = await inTransaction(
+    worker.session,
+    'ISOLATION LEVEL REPEATABLE READ READ ONLY',
+    async (sql) => ({
+      found: await describeTable(sql, table, worker.session.facts.versionNumber),
+      version: await findVersion(sql, table.oid),
+    }),
+  );
+  const isSame = early.found && fingerprintOf(early.found, choices) === fingerprintOf(table, choices);
+  if (!isSame || early.found?.oid !== table.oid) return nothing('changed');
   return worker.transaction(title, async (sql) => {
+    await sql.unsafe(`SET LOCAL search_path = ''; SET LOCAL row_security = off`);
     await worker.together(sql, title, locks);
     const lockedAt = performance.now();
-    if (!(await isSame(sql))) return nothing('changed');
+    if ((await findVersion(sql, table.oid)) !== early.version) return nothing('changed');
     if (!(await isCaptured(sql, pair))) return nothing('anew');
-    const [{ many }] = await sql.unsafe<[{ many: boolean }]>(
-      `SELECT count(*) > ${mostNotes} AS many FROM (SELECT FROM ${quoteName(pair.changes)} LIMIT ${mostNotes + 1}) AS c`,
-    );
-    if (many) return nothing('behind');
+    if (await isBehind(sql, pair)) return nothing('behind');
     if ((await replaySome(sql, pair)).anew) return nothing('anew');
     await worker.together(sql, title, work);
     await proveSwapped(sql, table);
     return { outcome: 'swapped', lockedMs: performance.now() - lockedAt };
   });
+}
+
+/** Whether more is noted than can be made good while the table is locked. */
+export async function isBehind(
+  sql: Pick<TransactionSql, 'unsafe'>,
+  { changes }: Pick<Pair, 'changes'>,
+): Promise<boolean> {
+  const [{ many }] = await sql.unsafe<[{ many: boolean }]>(
+    `SELECT count(*) > ${mostNotes} AS many FROM (SELECT FROM ${quoteName(changes)} LIMIT ${mostNotes + 1}) AS c`,
+  );
+  return many;
 }
 
 /** Whether changes are still noted: somebody may have dropped or disabled what does it. */
