@@ -104,9 +104,10 @@ END`,
 
 /**
  * The function must not make a statement of the application fail, whatever becomes of the table meanwhile. So it looks,
- * once a transaction, whether the columns are what they were; after that nobody else can alter the table, as the
- * writer holds a lock on it. What it cannot note by key it notes as a row of nulls, for which the copy begins anew.
- * Refused: EXCEPTION, which costs a subtransaction a row; more than 64 of them in a transaction slow everybody down.
+ * once a transaction, whether the place for notes is there and the columns are what they were; after that nobody else
+ * can change either, as the transaction has locks on both. What it cannot note by key it notes as a row of nulls, for
+ * which the copy begins anew. Refused: EXCEPTION around each INSERT, a subtransaction with a number of its own; more
+ * than 64 of these in a transaction slow everybody down. LOCK takes none.
  */
 function noteFunction(changes: QualifiedName, key: readonly KeyColumn[]): string {
   const names = key.map(({ name }) => name);
@@ -118,9 +119,11 @@ function noteFunction(changes: QualifiedName, key: readonly KeyColumn[]): string
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS `,
     `BEGIN
   IF current_setting('eduschema.seen_' || TG_RELID, true) IS DISTINCT FROM 'yes' THEN
-    IF to_regclass(${quoteLiteral(quoteName(changes))}) IS NULL THEN
+    BEGIN
+      LOCK TABLE ${quoteName(changes)} IN ROW EXCLUSIVE MODE;
+    EXCEPTION WHEN undefined_table THEN
       RETURN NULL;
-    END IF;
+    END;
     IF (SELECT count(*) FROM pg_attribute
         WHERE attrelid = TG_RELID AND (attname, atttypid) IN (${expected})) < ${key.length} THEN
       ${into} ${nothing};

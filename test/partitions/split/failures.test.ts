@@ -187,7 +187,7 @@ describe('a split that does not get its lock', () => {
         await splitUntil(test, step);
         await shop.begin(statement);
 
-        await expect(splitLogs(test, { lockDeadlineSeconds: 5 }, longPeriods)).rejects.toMatchObject({
+        await expect(splitLogs(test, { lockDeadlineSeconds: 10 }, longPeriods)).rejects.toMatchObject({
           code: 'database-error',
           excerpt: expect.stringContaining('shop'),
         });
