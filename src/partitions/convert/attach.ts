@@ -26,7 +26,7 @@ import { findState } from './state.ts';
 import type { Steps } from './steps.ts';
 import { proveAttached, type SwapResult, swapIn } from './swap-in.ts';
 import type { TableDescription } from './table-description.ts';
-import { planDropPartitions, planDropTwin, planPartitions, planTwin } from './twin.ts';
+import { planDropPartitions, planDropTwin, planPartitions, planTwin, planTwinKeys } from './twin.ts';
 
 /** How an attachment goes about it, beside how the worker waits. */
 export interface AttachSettings extends WorkSettings {
@@ -54,14 +54,19 @@ export async function attach(
   const { sql } = worker.session;
   const carryOut = (step: Step) => steps.run(step.title, () => worker.carryOut(step));
 
-  if (state.twin?.mark?.made !== fingerprintOf(table, choices)) {
+  const hasTwin = state.twin?.mark?.made === fingerprintOf(table, choices);
+  if (!hasTwin) {
     if (state.twin) await carryOut(planDropTwin(table));
     const comment = writeMark(null, 'twin', twinMark(table, choices));
     await carryOut(planTwin(table, choices, comment, state.proof !== undefined));
   }
-  await steps.run(`rehearse the swap on an empty copy of ${shown(table)}`, () =>
-    rehearseAttach(worker, table, choices),
-  );
+  const keys = planTwinKeys(table);
+  if (!hasTwin || !state.twin?.isWhole || keys.length === 0) {
+    await steps.run(`rehearse the swap on an empty copy of ${shown(table)}`, () =>
+      rehearseAttach(worker, table, choices),
+    );
+    for (const step of keys) await carryOut(step);
+  }
 
   const wide = indexesToWiden(table, choices);
   const wanted = new Map(
@@ -80,7 +85,10 @@ export async function attach(
     const names = (twin?.partitions ?? []).map(({ name }) => ({ schema: table.schema, name }));
     if (names.length > 0) await carryOut(planDropPartitions(table, names));
     const today = await todayIn(sql, chosen.policy.zone);
-    await carryOut(planPartitions(table, chosen, await listNewPartitions(sql, table, chosen, today)));
+    const partitions = planPartitions(table, await listNewPartitions(sql, table, chosen, today));
+    await steps.run(`make ${partitions.length} partitions, from ${chosen.end} on`, async () => {
+      for (const step of partitions) await worker.carryOut(step);
+    });
     return await steps.run(`put the twin in the place of ${shown(table)}`, () =>
       swapIn(worker, { table, choices: chosen }, (inside, before) => proveAttached(inside, table, before)),
     );

@@ -16,7 +16,7 @@ import { wideOf } from './names.ts';
 import { listNotices } from './notices.ts';
 import type { Prepared } from './prepare.ts';
 import { planMarkedSwap } from './swap-in.ts';
-import { planDropTwin, planPartitions, planTwin } from './twin.ts';
+import { planDropTwin, planPartitions, planTwin, planTwinKeys } from './twin.ts';
 
 /** The steps of an attachment that remain, as they will be carried out unless somebody changes the table meanwhile. */
 export function planAttachment({ table, choices, partitions, state }: Prepared): Step[] {
@@ -27,13 +27,14 @@ export function planAttachment({ table, choices, partitions, state }: Prepared):
   return [
     ...(state.twin && !hasTwin ? [planDropTwin(table)] : []),
     ...(hasTwin ? [] : [planTwin(table, choices, comment, state.proof !== undefined)]),
+    ...(hasTwin && state.twin?.isWhole ? [] : planTwinKeys(table)),
     ...state.wide.filter(({ valid }) => !valid).map(({ name }) => planDropWide(table, name)),
     ...indexesToWiden(table, choices)
       .filter(({ name }) => !isThere(wideOf(name)))
       .map((index) => planWideIndex(table, index, choices)),
     ...(state.proof ? [] : [planProof(table, choices, false)]),
     ...(state.proof?.validated ? [] : [planValidation(table)]),
-    planPartitions(table, choices, partitions),
+    ...planPartitions(table, partitions),
     {
       title: `put the twin in the place of ${shown(table)}`,
       transaction: true,

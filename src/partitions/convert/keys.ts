@@ -1,14 +1,14 @@
 import { type QualifiedName, quoteIdentifier, quoteName } from '../../db/identifiers.ts';
 import { columnList, withOptions } from './statements.ts';
-import type { IndexDescription } from './table-description.ts';
+import type { IndexDefinition } from './table-description.ts';
 
 /** Whether a unique index must take the partition key in: in a partitioned table it is unique within a partition only. */
-export function lacksKey({ unique, keys }: IndexDescription, column: string): boolean {
+export function lacksKey({ unique, keys }: IndexDefinition, column: string): boolean {
   return unique && !keys.includes(column);
 }
 
 /** The index with `column` as its last key, and what it must be called is left to the caller. */
-export function widenIndex(index: IndexDescription, column: string): IndexDescription {
+export function widenIndex<Index extends IndexDefinition>(index: Index, column: string): Index {
   if (!lacksKey(index, column)) return index;
   return { ...index, keys: [...index.keys, column], using: widenUsing(index.using, column) };
 }
@@ -36,7 +36,7 @@ function endOfParentheses(text: string, start: number): number {
 
 /** `CREATE INDEX` of the definition under another name, or one that the server chooses (null), on another table. */
 export function createIndex(
-  { unique, using, tablespace }: IndexDescription,
+  { unique, using, tablespace }: IndexDefinition,
   name: string | null,
   table: QualifiedName,
   concurrently = false,
@@ -64,7 +64,7 @@ function endOfKeysAndOptions(using: string): number {
 }
 
 /** `ALTER TABLE ... ADD CONSTRAINT` for the constraint that the index belongs to, with an index of its own; null: the server names it. */
-export function addKeyConstraint(index: IndexDescription, name: string | null, table: QualifiedName): string {
+export function addKeyConstraint(index: IndexDefinition, name: string | null, table: QualifiedName): string {
   const { constraint, keys, includes, options, nullsNotDistinct, tablespace } = index;
   const kind =
     constraint?.type === 'p' ? 'PRIMARY KEY' : `UNIQUE${nullsNotDistinct ? ' NULLS NOT DISTINCT' : ''}`;
@@ -80,7 +80,7 @@ export function addKeyConstraint(index: IndexDescription, name: string | null, t
 
 /** `ALTER TABLE ... ADD CONSTRAINT ... USING INDEX`, which gives the index the constraint's name. */
 export function addKeyUsingIndex(
-  index: IndexDescription,
+  index: IndexDefinition,
   indexName: string,
   name: string,
   table: QualifiedName,
@@ -89,7 +89,7 @@ export function addKeyUsingIndex(
   return `ALTER TABLE ${quoteName(table)} ADD CONSTRAINT ${quoteIdentifier(name)} ${kind} USING INDEX ${quoteIdentifier(indexName)}${deferral(index)}`;
 }
 
-function deferral({ constraint }: IndexDescription): string {
+function deferral({ constraint }: IndexDefinition): string {
   if (!constraint?.deferrable) return '';
   return ` DEFERRABLE${constraint.deferred ? ' INITIALLY DEFERRED' : ''}`;
 }

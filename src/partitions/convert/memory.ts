@@ -2,7 +2,7 @@ import type {
   DependentMaterializedView,
   ForeignKey,
   IncomingKey,
-  IndexDescription,
+  IndexDefinition,
 } from './table-description.ts';
 
 /** What an old table remembers of what it was (the mark `was` in its comment), so that undo can restore it. */
@@ -14,7 +14,7 @@ export interface Memory {
   /** The column could be null. */
   readonly nullable: boolean;
   /** Unique indexes and keys without the partition key, which were dropped. */
-  readonly lost: readonly IndexDescription[];
+  readonly lost: readonly IndexDefinition[];
   /** Foreign keys of other tables that were dropped. */
   readonly incoming: readonly IncomingKey[];
   /** Publications that did not publish partitions as one table. */

@@ -3,7 +3,6 @@ import type { Worker } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
 import { withSuffix } from '../partition-name.ts';
 import { type Choices, named, shown } from './choices.ts';
-import { outgoingOf } from './incoming.ts';
 import { addKeyConstraint, createIndex, lacksKey, widenIndex } from './keys.ts';
 import { twinOf, workSuffix } from './names.ts';
 import { planned } from './statements.ts';
@@ -18,7 +17,8 @@ interface CopiedIndex {
 
 /**
  * Attaches an empty copy of the table to the twin, and takes it back: what the server would refuse at the swap it
- * refuses here, and an index that it would build there, as none of the table's fits, is found. Throws `proof-failed`.
+ * refuses here, and an index that it would build there, as none of the table's fits, is found. The twin has no foreign
+ * keys yet: to take one over locks the table that it references. Throws `proof-failed`.
  */
 export async function rehearseAttach(
   worker: Worker,
@@ -59,10 +59,6 @@ export async function rehearseAttach(
             const name = withSuffix(index.name, `_copy${workSuffix}`);
             return index.constraint ? addKeyConstraint(wide, name, copy) : createIndex(wide, name, copy);
           }),
-        ...outgoingOf(table).map(
-          ({ name, definition }) =>
-            `ALTER TABLE ${quoteName(copy)} ADD CONSTRAINT ${quoteIdentifier(name)} ${definition}`,
-        ),
         `ALTER TABLE ${quoteName(copy)} ALTER COLUMN ${quoteIdentifier(choices.column)} SET NOT NULL`,
       ]);
       const before = new Set((await listIndexes()).map(({ oid }) => oid));

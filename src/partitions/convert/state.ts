@@ -22,6 +22,13 @@ export interface WideIndex {
   readonly using: string;
 }
 
+export interface Twin {
+  readonly mark: TwinMark | undefined;
+  readonly partitions: readonly TwinPartition[];
+  /** It was rehearsed, and has the table's foreign keys since. */
+  readonly isWhole: boolean;
+}
+
 export interface TwinPartition {
   readonly name: string;
   /** `FOR VALUES FROM (...) TO (...)`, under UTC. */
@@ -38,6 +45,7 @@ export interface Proof {
 interface StateRow {
   readonly twinOid: number | null;
   readonly comment: string | null;
+  readonly isWhole: boolean;
   readonly partitions: readonly TwinPartition[];
   readonly wide: readonly WideIndex[];
   readonly proof: string | null;
@@ -51,7 +59,9 @@ export async function findState(sql: Sql, table: QualifiedName): Promise<Convers
      proof AS (SELECT pg_get_constraintdef(o.oid) AS proof, o.convalidated AS validated
                FROM pg_constraint o, t WHERE o.conrelid = t.oid AND o.conname = '${proofName}')
      SELECT jsonb_build_object(
-       'twinOid', t.twin::oid::int8, 'comment', obj_description(t.twin::oid, 'pg_class'),
+       'twinOid', t.twin::oid::int8, 'isWhole', NOT EXISTS (
+          SELECT FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'f' AND k.confrelid <> t.oid AND NOT EXISTS (
+            SELECT FROM pg_constraint w WHERE w.conrelid = t.twin AND w.contype = 'f' AND w.conname = k.conname)), 'comment', obj_description(t.twin::oid, 'pg_class'),
        'partitions', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.relname, 'bound', pg_get_expr(c.relpartbound, c.oid)) ORDER BY c.relname), '[]')
                       FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid WHERE h.inhparent = t.twin),
        'wide', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', i.relname, 'valid', x.indisvalid AND x.indisready,
@@ -61,9 +71,9 @@ export async function findState(sql: Sql, table: QualifiedName): Promise<Convers
      FROM t`,
     [quoteName(table), quoteName(twinOf<QualifiedName>(table)), table.schema, table.name],
   );
-  const { twinOid, comment, partitions, wide, proof, validated }: StateRow = JSON.parse(row.state);
+  const { twinOid, comment, isWhole, partitions, wide, proof, validated }: StateRow = JSON.parse(row.state);
   return {
-    twin: twinOid === null ? undefined : { mark: readMark<TwinMark>(comment, 'twin'), partitions },
+    twin: twinOid === null ? undefined : { mark: readMark<TwinMark>(comment, 'twin'), partitions, isWhole },
     wide,
     proof:
       proof === null

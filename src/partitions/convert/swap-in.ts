@@ -21,7 +21,10 @@ export function memoryOf(table: TableDescription, choices: Choices): Memory {
     column,
     aside,
     nullable: !table.columns.find(({ name }) => name === column)?.notNull,
-    lost: method === 'attach' ? table.indexes.filter((index) => lacksKey(index, column)) : [],
+    lost:
+      method === 'attach'
+        ? table.indexes.filter((index) => lacksKey(index, column)).map(({ oid: _oid, ...index }) => index)
+        : [],
     incoming: incomingOf(table, choices).lost,
     publications: table.publications.filter(({ viaRoot }) => !viaRoot).map(({ name }) => name),
     materializedViews: table.dependents.materializedViews,

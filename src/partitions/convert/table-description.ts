@@ -96,8 +96,11 @@ export interface OwnedSequence extends QualifiedName {
   readonly comment: string | null;
 }
 
-export interface IndexDescription {
+export interface IndexDescription extends IndexDefinition {
   readonly oid: number;
+}
+
+export interface IndexDefinition {
   readonly name: string;
   readonly unique: boolean;
   readonly valid: boolean;

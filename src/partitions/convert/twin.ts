@@ -16,8 +16,8 @@ import type {
 
 /**
  * Makes the partitioned twin of a table, beside it and under a name of its own: columns, defaults, identities, keys with
- * the partition key in them, indexes, foreign keys, checks, statistics, rights. `comment` tells what it is. Triggers,
- * rules, policies and publications come when it takes the table's place.
+ * the partition key in them, indexes, checks, statistics, rights. `comment` tells what it is. Triggers, rules, policies and
+ * publications come when it takes the table's place.
  */
 export function planTwin(table: TableDescription, choices: Choices, comment: string, hasProof = false): Step {
   const twin = twinOf(table);
@@ -48,19 +48,6 @@ export function planTwin(table: TableDescription, choices: Choices, comment: str
         'keys and indexes',
         inOrder(table.indexes).flatMap((index) => planIndex(twin, index, choices)),
       ),
-      ...outgoingOf(table).flatMap(({ name: key, definition, references, comment: text }) =>
-        planned(
-          'a foreign key',
-          [
-            `ALTER TABLE ${name} ADD CONSTRAINT ${quoteIdentifier(key)} ${definition}`,
-            ...commentOn(`CONSTRAINT ${quoteIdentifier(key)} ON ${name}`, text),
-          ],
-          {
-            locks: [`SHARE ROW EXCLUSIVE on ${shown(references)}`],
-            waitsFor: `whoever writes ${shown(references)}`,
-          },
-        ),
-      ),
       ...planned('statistics', [
         ...planColumnSettings(twin, table),
         ...table.statistics.flatMap((statistics) => planStatistics(twin, statistics)),
@@ -73,6 +60,26 @@ export function planTwin(table: TableDescription, choices: Choices, comment: str
       ...planned('the replica identity', planIdentifier(twin, table)),
     ],
   };
+}
+
+/** The foreign keys of the twin: apart, as they keep those waiting who write what they reference. */
+export function planTwinKeys(table: TableDescription): Step[] {
+  const name = quoteName(twinOf<QualifiedName>(table));
+  return outgoingOf(table).map(({ name: key, definition, references, comment }) => ({
+    title: `${shown(twinOf(table))} references ${shown(references)}`,
+    transaction: true,
+    statements: planned(
+      'nothing is in it, so nothing is read',
+      [
+        `ALTER TABLE ${name} ADD CONSTRAINT ${quoteIdentifier(key)} ${definition}`,
+        ...commentOn(`CONSTRAINT ${quoteIdentifier(key)} ON ${name}`, comment),
+      ],
+      {
+        locks: [`SHARE ROW EXCLUSIVE on ${shown(references)}`],
+        waitsFor: `whoever writes ${shown(references)}`,
+      },
+    ),
+  }));
 }
 
 /** The sequences of identity columns. */
@@ -172,32 +179,28 @@ export function planIdentifier(
  * Makes partitions of the twin, which nobody sees yet: with the storage parameters, statistics targets and replica
  * identity of the table, and without rights of their own, so that nobody goes round the policies of the partitioned table.
  */
-export function planPartitions(
-  table: TableDescription,
-  choices: Choices,
-  partitions: readonly PlannedPartition[],
-): Step {
+export function planPartitions(table: TableDescription, partitions: readonly PlannedPartition[]): Step[] {
   const twin = twinOf<QualifiedName>(table);
-  return {
-    title: `make ${partitions.length} partitions from ${choices.end} on`,
+  const referenced = outgoingOf(table).map(({ references }) => references);
+  // Each by itself: they keep those waiting who write what they reference.
+  return partitions.map(({ name, bound }) => ({
+    title: `make the partition ${shown(name)}`,
     transaction: true,
-    statements: partitions.flatMap(({ name, bound }) =>
-      planned(
-        `the partition ${shown(name)}`,
-        [
-          `CREATE TABLE ${quoteName(name)} PARTITION OF ${quoteName(twin)} ${bound}${withOptions(table.options)}`,
-          `ALTER TABLE ${quoteName(name)} OWNER TO ${quoteIdentifier(table.owner)}`,
-          ...revokeDefaults(name, table),
-          ...planColumnSettings(name, table),
-          ...planPartitionIdentifier(name, table),
-        ],
-        {
-          locks: outgoingOf(table).map(({ references }) => `SHARE ROW EXCLUSIVE on ${shown(references)}`),
-          waitsFor: outgoingOf(table).length === 0 ? undefined : 'whoever writes what it references',
-        },
-      ),
+    statements: planned(
+      'a partition of the twin, which nobody uses yet',
+      [
+        `CREATE TABLE ${quoteName(name)} PARTITION OF ${quoteName(twin)} ${bound}${withOptions(table.options)}`,
+        `ALTER TABLE ${quoteName(name)} OWNER TO ${quoteIdentifier(table.owner)}`,
+        ...revokeDefaults(name, table),
+        ...planColumnSettings(name, table),
+        ...planPartitionIdentifier(name, table),
+      ],
+      {
+        locks: referenced.map((other) => `SHARE ROW EXCLUSIVE on ${shown(other)}`),
+        waitsFor: referenced.length === 0 ? undefined : `whoever writes ${referenced.map(shown).join(', ')}`,
+      },
     ),
-  };
+  }));
 }
 
 /** The replica identity of a partition. The name of its index is the server's choice: it is found as the child of the twin's. */
@@ -230,6 +233,9 @@ export function planDropTwin(table: QualifiedName): Step {
   return {
     title: `drop ${shown(twinOf(table))}`,
     transaction: true,
-    statements: planned('nobody uses it', [`DROP TABLE ${quoteName(twinOf<QualifiedName>(table))}`]),
+    statements: planned('nobody uses it', [`DROP TABLE ${quoteName(twinOf<QualifiedName>(table))}`], {
+      locks: ['ACCESS EXCLUSIVE on what it references'],
+      waitsFor: 'whoever uses that',
+    }),
   };
 }

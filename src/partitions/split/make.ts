@@ -29,7 +29,7 @@ export function planMake({ table, choices, partitions }: Prepared, pair: Pair): 
     transaction: true,
     statements: [
       ...planTwin(bare, choices, comment).statements,
-      ...planPartitions(bare, choices, partitions).statements,
+      ...planPartitions(bare, partitions).flatMap((step) => step.statements),
       ...createCapture(pair),
       ...createState(table, table.owner),
     ],

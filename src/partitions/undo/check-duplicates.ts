@@ -2,7 +2,7 @@ import { type QualifiedName, quoteIdentifier, quoteName } from '../../db/identif
 import type { Worker } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
 import { shown } from '../convert/choices.ts';
-import type { IndexDescription, TableDescription } from '../convert/table-description.ts';
+import type { IndexDefinition, TableDescription } from '../convert/table-description.ts';
 
 /**
  * Throws `table-unsuitable` when a row of another partition has a key that the old table has as well, or that another of
@@ -12,7 +12,7 @@ export async function checkDuplicates(
   worker: Worker,
   table: TableDescription,
   old: TableDescription,
-  { lost, newer }: { readonly lost: readonly IndexDescription[]; readonly newer: readonly QualifiedName[] },
+  { lost, newer }: { readonly lost: readonly IndexDefinition[]; readonly newer: readonly QualifiedName[] },
 ): Promise<void> {
   if (newer.length === 0) return;
   const { sql } = worker.session;

@@ -10,7 +10,7 @@ import { twinOf } from '../convert/names.ts';
 import { moveIdentity, ownSequences } from '../convert/sequences.ts';
 import { commentOn, planned } from '../convert/statements.ts';
 import type { Swap } from '../convert/swap.ts';
-import type { IndexDescription, TableDescription } from '../convert/table-description.ts';
+import type { IndexDefinition, TableDescription } from '../convert/table-description.ts';
 import { addIdentity, identitiesOf } from '../convert/twin.ts';
 import { withSuffix } from '../partition-name.ts';
 import { withoutPolicy } from '../policy.ts';
@@ -137,7 +137,7 @@ function restoreKeys({ table, memory, pairs }: SwapBack): string[] {
   });
 }
 
-function dropIndex(table: QualifiedName, { constraint }: IndexDescription, name: string): string {
+function dropIndex(table: QualifiedName, { constraint }: IndexDefinition, name: string): string {
   return constraint
     ? `ALTER TABLE ${quoteName(table)} DROP CONSTRAINT ${quoteIdentifier(name)}`
     : `DROP INDEX ${named(table, name)}`;
