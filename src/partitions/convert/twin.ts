@@ -62,10 +62,11 @@ export function planTwin(table: TableDescription, choices: Choices, comment: str
   };
 }
 
-/** The foreign keys of the twin: apart, as they keep those waiting who write what they reference. */
-export function planTwinKeys(table: TableDescription): Step[] {
+/** The foreign keys of the twin that it has not: apart, as they keep those waiting who write what they reference. */
+export function planTwinKeys(table: TableDescription, there: readonly string[] = []): Step[] {
   const name = quoteName(twinOf<QualifiedName>(table));
-  return outgoingOf(table).map(({ name: key, definition, references, comment }) => ({
+  const missing = outgoingOf(table).filter((key) => !there.includes(key.name));
+  return missing.map(({ name: key, definition, references, comment }) => ({
     title: `${shown(twinOf(table))} references ${shown(references)}`,
     transaction: true,
     statements: planned(
