@@ -16,6 +16,7 @@ import { type Choices, shown } from './choices.ts';
 import { chooseAll, nearSeconds } from './choose.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { dayOf, firstEnd, secondsUntil, todayIn } from './first-end.ts';
+import { outgoingOf } from './incoming.ts';
 import { widenIndex } from './keys.ts';
 import type { TwinMark } from './memory.ts';
 import { wideOf } from './names.ts';
@@ -60,8 +61,8 @@ export async function attach(
     const comment = writeMark(null, 'twin', twinMark(table, choices));
     await carryOut(planTwin(table, choices, comment, state.proof !== undefined));
   }
-  const keys = planTwinKeys(table);
-  if (!hasTwin || !state.twin?.isWhole || keys.length === 0) {
+  const keys = planTwinKeys(table, hasTwin ? state.twin?.foreignKeys : []);
+  if (keys.length > 0 || outgoingOf(table).length === 0) {
     await steps.run(`rehearse the swap on an empty copy of ${shown(table)}`, () =>
       rehearseAttach(worker, table, choices),
     );

@@ -20,6 +20,8 @@ export interface Choices {
   /** Where the first partition ends and the periods begin, as a day in the policy's zone and as a literal. */
   readonly end: Day;
   readonly endLiteral: string;
+  /** Split: what is before the end stays in one partition. Without it the periods begin with the oldest row. */
+  readonly keepsBefore?: boolean;
   /** What the names of the old table and of its indexes end in afterwards. */
   readonly aside: string;
   /** Unique constraints and indexes that may be unique together with the column alone. The primary key always is. */

@@ -88,7 +88,8 @@ export async function chooseEnd(
   return firstEnd(await todayIn(sql, zone), unit);
 }
 
-function checkDay(from: string, unit: Unit): void {
+/** Throws `usage` unless a period begins on the day. */
+export function checkDay(from: string, unit: Unit): void {
   const isDay = /^\d{4}-\d\d-\d\d$/.test(from) && !Number.isNaN(Date.parse(from));
   if (!isDay)
     throw new EduschemaError('usage', `--from ${from} is no day`, { hint: 'write it as 2027-01-01' });

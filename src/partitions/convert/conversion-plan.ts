@@ -27,7 +27,7 @@ export function planAttachment({ table, choices, partitions, state }: Prepared):
   return [
     ...(state.twin && !hasTwin ? [planDropTwin(table)] : []),
     ...(hasTwin ? [] : [planTwin(table, choices, comment, state.proof !== undefined)]),
-    ...(hasTwin && state.twin?.isWhole ? [] : planTwinKeys(table)),
+    ...planTwinKeys(table, hasTwin ? state.twin?.foreignKeys : []),
     ...state.wide.filter(({ valid }) => !valid).map(({ name }) => planDropWide(table, name)),
     ...indexesToWiden(table, choices)
       .filter(({ name }) => !isThere(wideOf(name)))

@@ -3,6 +3,9 @@ import type { QualifiedName } from '../../db/identifiers.ts';
 import { withWorker } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
 import { underUtc } from '../catalogue.ts';
+import { asideOfSplit, findSplit, finishSwap } from '../split/after-swap.ts';
+import type { SplitProof } from '../split/prove-split.ts';
+import { type SplitSettings, split } from '../split/split.ts';
 import { type AttachSettings, attach } from './attach.ts';
 import { shown } from './choices.ts';
 import { findPartitioned, type PartitionedFacts } from './converted.ts';
@@ -17,6 +20,8 @@ export interface ConvertResult extends PartitionedFacts {
   readonly steps: readonly DoneStep[];
   /** Milliseconds for which the table was locked; null when the swap was an earlier run's. */
   readonly lockedMs: number | null;
+  /** Of a table that was split. */
+  readonly split?: { readonly old: QualifiedName; readonly proof: SplitProof | undefined };
 }
 
 /** The turn that all of eduschema's work on the partitions of a table takes. */
@@ -34,7 +39,7 @@ const usualSteps = 8;
 export async function convert(
   database: Database,
   request: ConvertRequest,
-  settings: AttachSettings,
+  settings: AttachSettings & SplitSettings,
 ): Promise<ConvertResult> {
   return withWorker(database, subjectOf(request.table), settings, async (worker) => {
     const steps = createSteps(settings, usualSteps);
@@ -42,7 +47,10 @@ export async function convert(
     for (let tries = 1; ; tries++) {
       const prepared = await prepareConversion(worker.session, request, { looksAtRows: false });
       if (!prepared) break;
-      const result = await attach(worker, prepared, steps, settings);
+      const result =
+        prepared.choices.method === 'split'
+          ? await split(worker, prepared, steps, settings)
+          : await attach(worker, prepared, steps, settings);
       if (result.swapped) {
         lockedMs = Math.round(result.lockedMs);
         break;
@@ -56,8 +64,17 @@ export async function convert(
     const found = await underUtc(worker.session.sql, (sql) => findPartitioned(sql, request.table));
     for (const { name, memory } of found.converted)
       await renewViews(worker, name, memory.materializedViews, steps);
+    const splitted = await findSplit(worker.session.sql, request.table, worker.session.facts.versionNumber);
+    if (splitted) await renewViews(worker, splitted.old, splitted.memory.materializedViews, steps);
+    const proof = splitted && (await finishSwap(worker, splitted, steps));
     await finishTable(worker, request.table, steps);
-    return { ...found, table: request.table, steps: steps.done, lockedMs };
+    return {
+      ...found,
+      table: request.table,
+      steps: steps.done,
+      lockedMs,
+      ...(splitted ? { split: { old: asideOfSplit(request.table), proof } } : {}),
+    };
   });
 }
 

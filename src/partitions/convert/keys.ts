@@ -34,15 +34,15 @@ function endOfParentheses(text: string, start: number): number {
   throw new Error(`unbalanced parentheses in ${text}`);
 }
 
-/** `CREATE INDEX` of the definition under another name, on another table. */
+/** `CREATE INDEX` of the definition under another name, or one that the server chooses (null), on another table. */
 export function createIndex(
   { unique, using, tablespace }: IndexDefinition,
-  name: string,
+  name: string | null,
   table: QualifiedName,
   concurrently = false,
 ): string {
-  const create = `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${concurrently ? 'CONCURRENTLY ' : ''}${quoteIdentifier(name)}`;
-  return `${create} ON ${quoteName(table)} ${inTablespace(using, tablespace)}`;
+  const create = `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${concurrently ? 'CONCURRENTLY ' : ''}`;
+  return `${create}${name === null ? '' : `${quoteIdentifier(name)} `}ON ${quoteName(table)} ${inTablespace(using, tablespace)}`;
 }
 
 /** TABLESPACE stands before WHERE, which is always the last and begins outside quotes and parentheses. */
@@ -63,13 +63,13 @@ function endOfKeysAndOptions(using: string): number {
   }
 }
 
-/** `ALTER TABLE ... ADD CONSTRAINT` for the constraint that the index belongs to, with an index of its own. */
-export function addKeyConstraint(index: IndexDefinition, name: string, table: QualifiedName): string {
+/** `ALTER TABLE ... ADD CONSTRAINT` for the constraint that the index belongs to, with an index of its own; null: the server names it. */
+export function addKeyConstraint(index: IndexDefinition, name: string | null, table: QualifiedName): string {
   const { constraint, keys, includes, options, nullsNotDistinct, tablespace } = index;
   const kind =
     constraint?.type === 'p' ? 'PRIMARY KEY' : `UNIQUE${nullsNotDistinct ? ' NULLS NOT DISTINCT' : ''}`;
   const parts = [
-    `ALTER TABLE ${quoteName(table)} ADD CONSTRAINT ${quoteIdentifier(name)} ${kind} ${columnList(keys as string[])}`,
+    `ALTER TABLE ${quoteName(table)} ADD ${name === null ? '' : `CONSTRAINT ${quoteIdentifier(name)} `}${kind} ${columnList(keys as string[])}`,
     includes.length > 0 ? ` INCLUDE ${columnList(includes)}` : '',
     withOptions(options),
     tablespace === null ? '' : ` USING INDEX TABLESPACE ${quoteIdentifier(tablespace)}`,

@@ -1,4 +1,9 @@
-import type { DependentMaterializedView, IncomingKey, IndexDefinition } from './table-description.ts';
+import type {
+  DependentMaterializedView,
+  ForeignKey,
+  IncomingKey,
+  IndexDefinition,
+} from './table-description.ts';
 
 /** What an old table remembers of what it was (the mark `was` in its comment), so that undo can restore it. */
 export interface Memory {
@@ -18,6 +23,8 @@ export interface Memory {
   readonly materializedViews: readonly DependentMaterializedView[];
   /** The file that the rows are in. */
   readonly fileNode: number | null;
+  /** Split: its foreign keys, of which those that forbid deletes were dropped. */
+  readonly foreignKeys?: readonly ForeignKey[];
 }
 
 /** What a partitioned table says of itself (the mark `twin` in its comment) that stands beside the table. */

@@ -2,6 +2,7 @@ import type { Sql } from 'postgres';
 import type { Database } from '../../db/connect.ts';
 import { EduschemaError } from '../../errors.ts';
 import { findPartitionedTable, underUtc } from '../catalogue.ts';
+import { prepareSplit } from '../split/prepare-split.ts';
 import { type Choices, type PlannedPartition, shown } from './choices.ts';
 import { chooseAll, chooseEnd, choosePolicy, findType } from './choose.ts';
 import { describeTable } from './describe-table.ts';
@@ -45,6 +46,8 @@ export async function prepareConversion(
   }
   const state = await underUtc(sql, (inside) => findState(inside, table));
   const policy = await choosePolicy(sql, request);
+  if (request.method === 'split')
+    return prepareSplit(sql, { request, table, type, policy, state }, looksAtRows);
   const end = await chooseEnd(sql, request, policy, state, type);
   const choices = await chooseAll(sql, request, { type, policy, end });
   const partitions = await listNewPartitions(sql, table, choices, await todayIn(sql, policy.zone));
@@ -83,7 +86,11 @@ function checkKind(table: TableDescription): void {
     });
 }
 
-async function ofMaterializedViews(sql: Sql, { server, dependents }: TableDescription): Promise<Obstacle[]> {
+/** What stands in the way of making its materialized views anew. */
+export async function ofMaterializedViews(
+  sql: Sql,
+  { server, dependents }: TableDescription,
+): Promise<Obstacle[]> {
   const found = [];
   for (const view of dependents.materializedViews) {
     const described = await underUtc(sql, (inside) => describeTable(inside, view, server));
@@ -101,13 +108,14 @@ async function checkPartitioned(sql: Sql, { table, by }: ConvertRequest): Promis
 }
 
 /** Whether one of its indexes answers for ranges of the column. */
-const isIndexed = ({ indexes }: TableDescription, column: string) =>
+export const isIndexed = ({ indexes }: TableDescription, column: string) =>
   indexes.some(
     ({ keys, partial, valid, using }) =>
       keys[0] === column && !partial && valid && using.startsWith('USING btree'),
   );
 
-function ofTwin(table: TableDescription, { twin }: ConversionState, { method }: Choices): Obstacle[] {
+/** Somebody else's twin, or one of the other method. */
+export function ofTwin(table: TableDescription, { twin }: ConversionState, { method }: Choices): Obstacle[] {
   if (!twin || twin.mark?.method === method) return [];
   const name = shown(twinOf<TableDescription>(table));
   if (!twin.mark)
@@ -124,7 +132,7 @@ function ofTwin(table: TableDescription, { twin }: ConversionState, { method }: 
 }
 
 /** Names that were given, and that nothing has. */
-function ofNames(table: TableDescription, { widen, dropIncoming }: Choices): Obstacle[] {
+export function ofNames(table: TableDescription, { widen, dropIncoming }: Choices): Obstacle[] {
   const indexes = table.indexes.filter(({ unique }) => unique).map(({ name }) => name);
   const keys = table.incomingKeys.map(({ name }) => name);
   return [
@@ -143,7 +151,8 @@ function ofNames(table: TableDescription, { widen, dropIncoming }: Choices): Obs
   ];
 }
 
-function unsuitable(table: TableDescription, obstacles: readonly Obstacle[]): EduschemaError {
+/** The error that names all obstacles at once. */
+export function unsuitable(table: TableDescription, obstacles: readonly Obstacle[]): EduschemaError {
   return new EduschemaError('table-unsuitable', `${shown(table)} cannot be partitioned as it is`, {
     excerpt: obstacles.flatMap(({ what, remedy }) => [`  ${what}`, `    ${remedy}`]).join('\n'),
     hint: 'nothing was changed; see to these, and try again',

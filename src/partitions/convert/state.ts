@@ -7,9 +7,7 @@ import { proofName, twinOf, workSuffix } from './names.ts';
 /** How far a conversion is, as the catalogue shows it. */
 export interface ConversionState {
   /** Undefined without one. `mark` undefined: a relation of that name which is not ours. */
-  readonly twin:
-    | { readonly mark: TwinMark | undefined; readonly partitions: readonly TwinPartition[] }
-    | undefined;
+  readonly twin: Twin | undefined;
   /** Indexes of the table that a conversion built or began to build. */
   readonly wide: readonly WideIndex[];
   readonly proof: Proof | undefined;
@@ -25,8 +23,8 @@ export interface WideIndex {
 export interface Twin {
   readonly mark: TwinMark | undefined;
   readonly partitions: readonly TwinPartition[];
-  /** It was rehearsed, and has the table's foreign keys since. */
-  readonly isWhole: boolean;
+  /** The names of its foreign keys, which it has since it was rehearsed. */
+  readonly foreignKeys: readonly string[];
 }
 
 export interface TwinPartition {
@@ -45,7 +43,7 @@ export interface Proof {
 interface StateRow {
   readonly twinOid: number | null;
   readonly comment: string | null;
-  readonly isWhole: boolean;
+  readonly foreignKeys: readonly string[];
   readonly partitions: readonly TwinPartition[];
   readonly wide: readonly WideIndex[];
   readonly proof: string | null;
@@ -59,9 +57,8 @@ export async function findState(sql: Sql, table: QualifiedName): Promise<Convers
      proof AS (SELECT pg_get_constraintdef(o.oid) AS proof, o.convalidated AS validated
                FROM pg_constraint o, t WHERE o.conrelid = t.oid AND o.conname = '${proofName}')
      SELECT jsonb_build_object(
-       'twinOid', t.twin::oid::int8, 'isWhole', NOT EXISTS (
-          SELECT FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'f' AND k.confrelid <> t.oid AND NOT EXISTS (
-            SELECT FROM pg_constraint w WHERE w.conrelid = t.twin AND w.contype = 'f' AND w.conname = k.conname)), 'comment', obj_description(t.twin::oid, 'pg_class'),
+       'twinOid', t.twin::oid::int8, 'foreignKeys', (
+          SELECT coalesce(jsonb_agg(k.conname ORDER BY k.conname), '[]') FROM pg_constraint k WHERE k.conrelid = t.twin AND k.contype = 'f'), 'comment', obj_description(t.twin::oid, 'pg_class'),
        'partitions', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', c.relname, 'bound', pg_get_expr(c.relpartbound, c.oid)) ORDER BY c.relname), '[]')
                       FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid WHERE h.inhparent = t.twin),
        'wide', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', i.relname, 'valid', x.indisvalid AND x.indisready,
@@ -71,9 +68,12 @@ export async function findState(sql: Sql, table: QualifiedName): Promise<Convers
      FROM t`,
     [quoteName(table), quoteName(twinOf<QualifiedName>(table)), table.schema, table.name],
   );
-  const { twinOid, comment, isWhole, partitions, wide, proof, validated }: StateRow = JSON.parse(row.state);
+  const { twinOid, comment, foreignKeys, partitions, wide, proof, validated }: StateRow = JSON.parse(
+    row.state,
+  );
   return {
-    twin: twinOid === null ? undefined : { mark: readMark<TwinMark>(comment, 'twin'), partitions, isWhole },
+    twin:
+      twinOid === null ? undefined : { mark: readMark<TwinMark>(comment, 'twin'), partitions, foreignKeys },
     wide,
     proof:
       proof === null

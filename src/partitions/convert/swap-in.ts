@@ -29,6 +29,7 @@ export function memoryOf(table: TableDescription, choices: Choices): Memory {
     publications: table.publications.filter(({ viaRoot }) => !viaRoot).map(({ name }) => name),
     materializedViews: table.dependents.materializedViews,
     fileNode: table.fileNode,
+    ...(method === 'split' ? { foreignKeys: outgoingOf(table) } : {}),
   };
 }
 

@@ -62,10 +62,11 @@ export function planTwin(table: TableDescription, choices: Choices, comment: str
   };
 }
 
-/** The foreign keys of the twin: apart, as they keep those waiting who write what they reference. */
-export function planTwinKeys(table: TableDescription): Step[] {
+/** The foreign keys of the twin that it has not: apart, as they keep those waiting who write what they reference. */
+export function planTwinKeys(table: TableDescription, there: readonly string[] = []): Step[] {
   const name = quoteName(twinOf<QualifiedName>(table));
-  return outgoingOf(table).map(({ name: key, definition, references, comment }) => ({
+  const missing = outgoingOf(table).filter((key) => !there.includes(key.name));
+  return missing.map(({ name: key, definition, references, comment }) => ({
     title: `${shown(twinOf(table))} references ${shown(references)}`,
     transaction: true,
     statements: planned(
@@ -116,14 +117,15 @@ export function addIdentity(
  * Constraints first: at ATTACH the server takes the first index of the partition that fits, and the one of a constraint
  * fits an index without one as well.
  */
-function inOrder(indexes: readonly IndexDescription[]): IndexDescription[] {
+export function inOrder(indexes: readonly IndexDescription[]): IndexDescription[] {
   return [
     ...indexes.filter(({ constraint }) => constraint),
     ...indexes.filter(({ constraint }) => !constraint),
   ];
 }
 
-function planIndex(twin: QualifiedName, index: IndexDescription, { column }: Choices): string[] {
+/** Makes an index or a key of the twin, with the partition key in it; where partitions have one that fits, it is taken. */
+export function planIndex(twin: QualifiedName, index: IndexDescription, { column }: Choices): string[] {
   const wide = widenIndex(index, column);
   const name = twinOf(index.name);
   const constraint = index.constraint;
@@ -162,7 +164,11 @@ export function planStatistics(twin: QualifiedName, statistics: StatisticsDescri
   ];
 }
 
-function planIdentifier(twin: QualifiedName, { replicaIdentity, indexes }: TableDescription): string[] {
+/** The replica identity of the twin, whose indexes are there. */
+export function planIdentifier(
+  twin: QualifiedName,
+  { replicaIdentity, indexes }: TableDescription,
+): string[] {
   const alter = `ALTER TABLE ${quoteName(twin)} REPLICA IDENTITY`;
   const index = indexes.find(({ identifies }) => identifies);
   if (replicaIdentity === 'f') return [`${alter} FULL`];
@@ -198,8 +204,8 @@ export function planPartitions(table: TableDescription, partitions: readonly Pla
   }));
 }
 
-/** The name of a partition's index is the server's choice: it is found as the child of the twin's. */
-function planPartitionIdentifier(partition: QualifiedName, table: TableDescription): string[] {
+/** The replica identity of a partition. The name of its index is the server's choice: it is found as the child of the twin's. */
+export function planPartitionIdentifier(partition: QualifiedName, table: TableDescription): string[] {
   const alter = `ALTER TABLE ${quoteName(partition)} REPLICA IDENTITY`;
   if (table.replicaIdentity === 'f') return [`${alter} FULL`];
   if (table.replicaIdentity === 'n') return [`${alter} NOTHING`];

@@ -12,13 +12,23 @@ import type { Memory, TwinMark } from '../convert/memory.ts';
 import { listRightObstacles, type Obstacle } from '../convert/obstacles.ts';
 import { type ConversionState, findState } from '../convert/state.ts';
 import type { TableDescription } from '../convert/table-description.ts';
+import { withSuffix } from '../partition-name.ts';
+import { findSplit, type Split } from '../split/after-swap.ts';
+import { listCome } from '../split/come-since.ts';
+import { readState } from '../split/run-state.ts';
 import { findIndexPairs, listNewer, type NewerPartition } from './undo-facts.ts';
 
 /** Where the way back begins. */
 export type PreparedUndo =
   | { readonly stage: 'nothing'; readonly table: TableDescription }
   /** The twin has not taken the table's place. */
-  | { readonly stage: 'unfinished'; readonly table: TableDescription; readonly state: ConversionState }
+  | {
+      readonly stage: 'unfinished';
+      readonly table: TableDescription;
+      readonly state: ConversionState;
+      /** Rows were being copied, and changes noted. */
+      readonly isSplit: boolean;
+    }
   | (Converted & { readonly stage: 'converted' })
   /** The old table is back in its place; the rest is to be tidied up. */
   | { readonly stage: 'back'; readonly table: TableDescription; readonly mark: TwinMark };
@@ -30,6 +40,8 @@ export interface Converted {
   readonly memory: Memory;
   readonly pairs: ReadonlyMap<string, string>;
   readonly newer: readonly NewerPartition[];
+  /** The old table is no partition, but stands aside. */
+  readonly split?: Split;
 }
 
 /**
@@ -65,14 +77,17 @@ async function beforeSwap(sql: Sql, table: TableDescription): Promise<PreparedUn
   const state = await underUtc(sql, (inside) => findState(inside, table));
   const mark = state.twin?.mark;
   if (mark?.method === 'undo') return { stage: 'back', table, mark };
-  return mark || state.proof || state.wide.length > 0
-    ? { stage: 'unfinished', table, state }
+  const isSplit = mark?.method === 'split' || (await readState(sql, table)) !== undefined;
+  return mark || state.proof || state.wide.length > 0 || isSplit
+    ? { stage: 'unfinished', table, state, isSplit }
     : { stage: 'nothing', table };
 }
 
 async function findConverted(sql: Sql, table: TableDescription): Promise<Converted> {
   const { converted } = await underUtc(sql, (inside) => findPartitioned(inside, table));
   const [found] = converted;
+  const split = found ? undefined : await findSplit(sql, table, table.server);
+  if (split) return splitOf(split, table);
   if (!found)
     throw new EduschemaError(
       'table-unsuitable',
@@ -95,8 +110,9 @@ async function findConverted(sql: Sql, table: TableDescription): Promise<Convert
 }
 
 /** Definitions come from a comment, which its owner may have written: each is a piece of one statement, and no more. */
-function checkMemory({ lost, incoming }: Memory, table: TableDescription): void {
+export function checkMemory({ lost, incoming, foreignKeys = [] }: Memory, table: QualifiedName): void {
   const texts = [
+    ...foreignKeys.map(({ definition }) => `ALTER TABLE t ADD ${definition}`),
     ...lost.map(({ using }) => `CREATE INDEX ON t ${using}`),
     ...incoming.map(({ definition }) => `ALTER TABLE t ADD ${definition}`),
   ];
@@ -110,7 +126,23 @@ function checkMemory({ lost, incoming }: Memory, table: TableDescription): void 
   );
 }
 
-async function listUndoObstacles(sql: Sql, { table, newer }: Converted): Promise<Obstacle[]> {
+/** The indexes of a table that stands aside are called like those of the new one, and on. */
+function splitOf(split: Split, table: TableDescription): Converted {
+  const { old, memory } = split;
+  checkMemory(memory, table);
+  const aside = (name: string) => withSuffix(name, memory.aside);
+  const pairs = table.indexes.filter(({ name }) => old.indexes.some((own) => own.name === aside(name)));
+  return {
+    table,
+    old,
+    memory,
+    pairs: new Map(pairs.map(({ name }) => [name, aside(name)])),
+    newer: [],
+    split,
+  };
+}
+
+async function listUndoObstacles(sql: Sql, { table, old, newer, split }: Converted): Promise<Obstacle[]> {
   const ofViews = [];
   for (const view of table.dependents.materializedViews) {
     const described = await underUtc(sql, (inside) => describeTable(inside, view, table.server));
@@ -118,6 +150,7 @@ async function listUndoObstacles(sql: Sql, { table, newer }: Converted): Promise
   }
   const filled = newer.filter(({ hasRows }) => hasRows);
   return [
+    ...(split ? listCome(table, old, split.memory) : []),
     ...newer
       .filter(({ kind }) => kind !== 'r')
       .map(({ name }) => ({

@@ -19,7 +19,7 @@ import { withoutPolicy } from '../policy.ts';
 export interface SwapBack {
   /** The partitioned table, as it is. */
   readonly table: TableDescription;
-  /** The old one, its first partition. */
+  /** The old one, its first partition; after a split it stands aside. */
   readonly old: TableDescription;
   readonly memory: Memory;
   /** The index of `old` for each of the table's. */
@@ -33,7 +33,7 @@ export interface SwapBack {
  * become children of the old table, so that whoever reads it reads them as well. Nothing of it reads or writes a row.
  */
 export function planSwapBack(back: SwapBack): Swap {
-  const { table, old, filled } = back;
+  const { table, old, memory, filled } = back;
   const name = quoteName(table);
   return {
     locks: [
@@ -55,7 +55,7 @@ export function planSwapBack(back: SwapBack): Swap {
       ...planned('what can be on one of the two alone', takeOff(table)),
       ...planned(
         'the old table is one of its own again, and so are partitions with rows',
-        [old, ...filled.map((partition) => partition.name)].map(
+        [...(memory.method === 'attach' ? [old] : []), ...filled.map((partition) => partition.name)].map(
           (partition) => `ALTER TABLE ${name} DETACH PARTITION ${quoteName(partition)}`,
         ),
       ),
@@ -144,7 +144,7 @@ function dropIndex(table: QualifiedName, { constraint }: IndexDefinition, name: 
 }
 
 function dropNotNull({ table, memory }: SwapBack): string[] {
-  if (!memory.nullable) return [];
+  if (!memory.nullable || memory.method === 'split') return [];
   return [`ALTER TABLE ${quoteName(table)} ALTER COLUMN ${quoteIdentifier(memory.column)} DROP NOT NULL`];
 }
 

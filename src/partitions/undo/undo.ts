@@ -1,6 +1,6 @@
 import type { TransactionSql } from 'postgres';
 import type { Database } from '../../db/connect.ts';
-import { type QualifiedName, quoteName } from '../../db/identifiers.ts';
+import { type QualifiedName, quoteIdentifier, quoteName } from '../../db/identifiers.ts';
 import type { Step } from '../../db/plan.ts';
 import type { WorkSettings } from '../../db/work-settings.ts';
 import { type Worker, withWorker } from '../../db/worker.ts';
@@ -20,6 +20,8 @@ import { createSteps, type DoneStep, type Steps } from '../convert/steps.ts';
 import type { TableDescription } from '../convert/table-description.ts';
 import { findVersion } from '../convert/table-version.ts';
 import { planDropTwin } from '../convert/twin.ts';
+import { planTakeSplitBack } from '../split/make.ts';
+import { goBackFromSplit } from '../split/undo-split.ts';
 import { checkDuplicates } from './check-duplicates.ts';
 import { moveRows } from './move-rows.ts';
 import { type Converted, type PreparedUndo, prepareUndo } from './prepare-undo.ts';
@@ -75,7 +77,8 @@ export async function undo(
 type Stage<Name extends PreparedUndo['stage']> = Extract<PreparedUndo, { readonly stage: Name }>;
 
 /** The steps that take a conversion back whose twin did not come into its place: first what refuses rows. */
-export function planTakeBack({ table, state }: Stage<'unfinished'>): Step[] {
+export function planTakeBack({ table, state, isSplit }: Stage<'unfinished'>): Step[] {
+  if (isSplit) return [planTakeSplitBack(table, state.twin?.mark !== undefined)];
   return [
     ...(state.proof ? [planDropProof(table)] : []),
     ...state.wide.map(({ name }) => planDropWide(table, name)),
@@ -108,7 +111,8 @@ export function planLost({ old, memory }: Converted, isThere: (name: string) => 
 /** To the moment that the old table is in its place. Null when somebody changed it meanwhile: then it is to be prepared again. */
 async function goBack(worker: Worker, prepared: Converted, steps: Steps): Promise<number | null> {
   const { sql } = worker.session;
-  const { table, old, memory } = prepared;
+  const { table, old, memory, split } = prepared;
+  if (split) return goBackFromSplit(worker, { ...prepared, filled: [] }, split, steps);
   const { wide } = await underUtc(sql, (inside) => findState(inside, old));
   for (const { name, valid } of wide)
     if (!valid) {
@@ -202,6 +206,13 @@ async function tidyUp(
     const title = `${key.name} of ${shown(key.table)} references ${shown(table)} again`;
     await steps.run(title, () =>
       worker.carryOut({ title, transaction: true, statements: putIncoming(table, [key]) }),
+    );
+  }
+  for (const { name, validated } of table.foreignKeys) {
+    if (validated) continue;
+    const title = `look at ${name} of ${shown(table)}`;
+    await steps.run(title, () =>
+      worker.alone(title, `ALTER TABLE ${quoteName(table)} VALIDATE CONSTRAINT ${quoteIdentifier(name)}`),
     );
   }
   await finishTable(worker, table, steps);

@@ -13,7 +13,7 @@ import type { DatabaseContext, Runner } from '../../run.ts';
 
 interface Options extends CommonOptions {
   readonly by: string;
-  readonly method?: 'attach';
+  readonly method?: 'attach' | 'split';
   readonly unit?: Unit;
   readonly zone?: string;
   readonly ahead?: string;
@@ -30,9 +30,10 @@ export function partitionsConvertCommand(partitions: Command, runner: Runner): v
     .description('partition a table that is in use; asks first')
     .requiredOption('--by <column>', 'date, timestamp or timestamptz column to partition by')
     .addOption(
-      new Option('--method <method>', 'attach: the old table becomes the first partition').choices([
-        'attach',
-      ]),
+      new Option(
+        '--method <method>',
+        'attach: the old table becomes the first partition (default); split: rows are copied, a partition a period',
+      ).choices(['attach', 'split']),
     )
     .option('--unit <unit>', 'day, week, month, quarter or year (default: month)', parseUnit)
     .option('--zone <zone>', 'time zone in which a period begins (default: Asia/Seoul)')
