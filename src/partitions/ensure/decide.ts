@@ -42,27 +42,43 @@ export interface Refusal {
   readonly hint: string;
 }
 
-/** Rows that are moved in one transaction in about a tenth of a second. */
-export const fewRows = 5000;
+/** How much may be done while everybody waits. */
+export interface Limits {
+  /** Rows to move. */
+  readonly rows: number;
+  /** Bytes to scan. */
+  readonly bytes: number;
+}
 
-/** Bytes that are scanned in less. */
-export const quickScan = 64 * 1024 * 1024;
+/** What takes about a tenth of a second. */
+export const defaultLimits: Limits = { rows: 5000, bytes: 64 * 1024 * 1024 };
 
-/** Decides by how much there is to move and to scan while others wait. `allowLongLock` takes what it takes. */
-export function decide(facts: EnsureFacts, { allowLongLock }: { readonly allowLongLock: boolean }): Decision {
+/** What is taken upon oneself. */
+export interface Allowance {
+  /** It may take what it takes. */
+  readonly allowLongLock?: boolean | undefined;
+  readonly limits?: Limits | undefined;
+}
+
+/** Decides by how much there is to move and to scan while others wait. */
+export function decide(facts: EnsureFacts, allowance: Allowance): Decision {
+  const { limits = defaultLimits, allowLongLock = false } = allowance;
   const { parts, fallback, waiting } = facts;
   if (!fallback) return { moved: [], how: 'together', quiet: parts, proof: 'empty', refused: [] };
   const crowded = parts.filter((_, index) => (waiting.ranges[index] ?? 0) > 0);
   const rows = waiting.ranges.reduce((sum, count) => sum + count, 0);
-  const few = rows <= fewRows && fallback.heapBytes <= quickScan;
+  const few = rows <= limits.rows && fallback.heapBytes <= limits.bytes;
   const impossible = whyNotAtAll(facts);
-  const uncopied = whyNotCopied(facts);
+  const uncopied = whyNotCopied(facts, limits);
   const how = few || uncopied !== undefined ? 'together' : 'copy';
   const tooLong = how === 'together' && !few && !allowLongLock;
   const refusal = impossible ?? (tooLong ? refuseMove(facts, crowded, rows, uncopied ?? '') : undefined);
   const moved = refusal ? [] : crowded;
   const isEmptied = moved.length > 0 && how === 'copy';
-  const quiet = decideQuiet(facts, crowded, isEmptied ? 0 : fallback.heapBytes, allowLongLock);
+  const quiet = decideQuiet(facts, crowded, isEmptied ? 0 : fallback.heapBytes, {
+    limits,
+    allowLongLock,
+  });
   const refused = [
     ...(refusal && crowded.length > 0 ? [{ ...refusal, parts: crowded }] : []),
     ...quiet.refused,
@@ -74,11 +90,11 @@ function decideQuiet(
   { parts, fallback, now }: EnsureFacts,
   crowded: readonly NewPartition[],
   heapBytes: number,
-  allowLongLock: boolean,
+  { limits, allowLongLock }: { readonly limits: Limits; readonly allowLongLock: boolean },
 ): Pick<Decision, 'quiet' | 'proof' | 'refused'> {
   const quiet = parts.filter((part) => !crowded.includes(part));
   if (heapBytes === 0) return { quiet, proof: 'empty', refused: [] };
-  if (heapBytes <= quickScan || allowLongLock) return { quiet, proof: 'scan', refused: [] };
+  if (heapBytes <= limits.bytes || allowLongLock) return { quiet, proof: 'scan', refused: [] };
   // While the CHECK is validated it refuses the rows that it excludes, so none may be on their way.
   const future = quiet.filter(({ from }) => instantOf(from) > now);
   const present = quiet.filter((part) => !future.includes(part));
@@ -107,12 +123,15 @@ function whyNotAtAll({ fallback, surroundings }: EnsureFacts): Omit<Refusal, 'pa
 }
 
 /** Why the rows cannot be copied before a short transaction attaches them; undefined when they can. */
-function whyNotCopied({ surroundings, waiting, fallback, fallbackLeaf }: EnsureFacts): string | undefined {
+function whyNotCopied(
+  { surroundings, waiting, fallback, fallbackLeaf }: EnsureFacts,
+  limits: Limits,
+): string | undefined {
   if (surroundings.key === null) return 'without a primary key they cannot be copied beforehand';
   if (surroundings.referencedBy.length > 0)
     return 'rows that foreign keys refer to cannot be copied beforehand';
   if (surroundings.publishesAll) return 'a publication of all tables would publish a copy made beforehand';
-  if (waiting.others > fewRows) return `${waiting.others} rows of other times lie among them`;
+  if (waiting.others > limits.rows) return `${waiting.others} rows of other times lie among them`;
   const own = [...(fallbackLeaf?.extras ?? []), ...(fallback?.namedBy ?? []).map((view) => `view ${view}`)];
   if (waiting.others > 0 && own.length > 0)
     return `${waiting.others} rows of other times lie among them, and ${own.join(', ')} could not follow`;

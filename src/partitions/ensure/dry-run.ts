@@ -15,7 +15,7 @@ import type { EnsureOptions, Situation } from './situation.ts';
 export async function planEnsure(
   { sql, facts: { versionNumber } }: Pick<Session, 'sql' | 'facts'>,
   { look, leftovers, leftCheck, copy }: Situation,
-  { allowLongLock = false }: EnsureOptions,
+  options: EnsureOptions,
 ): Promise<{ readonly steps: readonly Step[]; readonly refused: readonly Refusal[] }> {
   const clear = [...leftovers.map(planDropLeftover), ...(leftCheck ? [planDropCheck(leftCheck)] : [])];
   if (look.missing.length === 0 && !copy) return { steps: clear, refused: [] };
@@ -26,7 +26,7 @@ export async function planEnsure(
     const quiet = [...planTables(facts, rest), ...planQuiet(facts, rest, 'scan')];
     return { steps: [...clear, ...planCopy(begun, copy), ...quiet], refused: [] };
   }
-  const { moved, how, quiet, proof, refused } = decide(facts, { allowLongLock });
+  const { moved, how, quiet, proof, refused } = decide(facts, options);
   const move =
     moved.length === 0
       ? []

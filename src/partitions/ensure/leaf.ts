@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres';
 import type { QualifiedName } from '../../db/identifiers.ts';
+import { copyTrigger } from './copy/copy-state.ts';
 
 /** A right that somebody was given; `grantee` null is everybody. */
 export interface Grant {
@@ -105,6 +106,7 @@ const publications = (versionNumber: number) => `
 const extras = `
   SELECT json_agg(what ORDER BY what) FROM (
     SELECT 'trigger ' || tgname AS what FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgparentid = 0
+      AND tgname NOT LIKE '${copyTrigger.replaceAll('_', '\\_')}%'
     UNION ALL
     SELECT 'index ' || indexrelid::regclass FROM pg_index
     WHERE indrelid = c.oid AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = indexrelid)

@@ -43,9 +43,7 @@ export async function makeOnce(run: Run, { look, leftovers, leftCheck, copy }: S
   const asked = await askFacts(sql, facts.versionNumber, look);
   if (copy) return goOn(run, asked, copy);
   tellOddities(run.settings, asked);
-  const { moved, how, quiet, proof, refused } = decide(asked, {
-    allowLongLock: options.allowLongLock ?? false,
-  });
+  const { moved, how, quiet, proof, refused } = decide(asked, options);
   if (moved.length > 0) {
     if (how === 'copy') await carryOutCopy(run, copyOf(asked, moved), undefined);
     else

@@ -3,14 +3,14 @@ import { type QualifiedName, quoteName } from '../../db/identifiers.ts';
 import { findPartitionedTable } from '../catalogue.ts';
 import type { PolicySources } from '../effective-policy.ts';
 import { type FoundCopy, findCopy } from './copy/copy-state.ts';
+import type { Allowance } from './decide.ts';
 import { findLeftCheck, type Leftover, listLeftovers } from './leftovers.ts';
 import { type Look, lookAt } from './look.ts';
 
 /** What is wanted of each table. */
-export interface EnsureOptions {
+export interface EnsureOptions extends Allowance {
   readonly sources: PolicySources;
   readonly longGaps?: boolean | undefined;
-  readonly allowLongLock?: boolean | undefined;
 }
 
 /** A table in the state that it was found in. */
