@@ -271,10 +271,7 @@ const changes: Readonly<Record<string, readonly [(project: Project) => unknown, 
   ],
   'undoes what was applied': [
     (project) => project.sql`DELETE FROM schema_versions`,
-    [
-      'new 1_materials: migrations/1_materials.sql is not in the plan',
-      'gone 1: it is no longer applied',
-    ],
+    ['new 1_materials: migrations/1_materials.sql is not in the plan', 'gone 1: it is no longer applied'],
   ],
   'moves where names lead': [
     ({ sql, name }) =>
