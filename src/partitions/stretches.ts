@@ -24,8 +24,8 @@ export interface Wanted {
 }
 
 /**
- * Where partitions are missing: between those that are there, and from the last one up to the period that the day
- * `ahead` of today is in. A gap in the past of more than `longestGap` periods counts from today on alone, unless
+ * Where partitions are missing: between those that are there, between today and the first one, and from the last one up
+ * to the period that the day `ahead` of today is in. A gap in the past of more than `longestGap` periods counts from today on alone, unless
  * `longGaps` is asked for. Throws `usage` when `ahead` leads beyond the year 9999.
  */
 export function listStretches(partitions: readonly BoundedPartition[], wanted: Wanted): Stretch[] {
@@ -36,6 +36,8 @@ export function listStretches(partitions: readonly BoundedPartition[], wanted: W
     const days = from === undefined ? [] : daysBetween(from, to, wanted);
     if (days.length > 0) stretches.push({ days, isGap });
   };
+  const first = dayOf(bounded[0]?.from ?? null);
+  if (first !== undefined && first > wanted.today) add(wanted.today, earlier(first, last), true);
   let reached: Bound | null | undefined;
   for (const { from, to } of bounded) {
     if (reached && beginOf(from) > endOf(reached)) add(dayOf(reached), earlier(dayOf(from), last), true);

@@ -70,6 +70,11 @@ describe('what is missing', () => {
       ['2026-12-01 2027-01-01', '2027-01-01 2027-02-01'],
     ],
     [
+      'before the first one, which lies ahead',
+      [partition('2027-01-01', '2027-02-01')],
+      ['2026-11-01 2026-12-01', '2026-12-01 2027-01-01'],
+    ],
+    [
       'after a long time',
       [partition('2001-01-01', '2001-02-01')],
       ['2026-11-01 2026-12-01', '2026-12-01 2027-01-01', '2027-01-01 2027-02-01'],
@@ -111,7 +116,9 @@ describe('what is missing', () => {
           for (const [index, [from]] of all.entries()) if (index > 0) expect(from).toBe(all[index - 1]?.[1]);
           const last = startOfPeriod(addSpan(wanted.today, { count: 1, unit: 'year' }), unit);
           expect((all.at(-1)?.[1] ?? '') >= addSpan(last, { count: 1, unit })).toBe(true);
-          expect((all[0]?.[0] ?? '') >= startOfPeriod(sorted[0] as string, unit)).toBe(true);
+          expect(
+            (all[0]?.[0] ?? '') >= startOfPeriod([...sorted, wanted.today].sort()[0] as string, unit),
+          ).toBe(true);
         },
       ),
     );

@@ -111,7 +111,7 @@ function planElsewhere(facts: EnsureFacts, parts: readonly NewPartition[]): Step
       transaction: true,
       statements: [
         {
-          sql: `ALTER TABLE ${quoteName(name)} DROP CONSTRAINT IF EXISTS ${boundIdentifier}, ${check}`,
+          sql: `ALTER TABLE ${quoteName(name)} ${check}`,
           why: 'a CHECK, so that ATTACH does not scan the default partition while everybody waits',
           locks: [`ACCESS EXCLUSIVE on ${showName(name)}`],
         },

@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres';
 import type { PartitionedTable } from '../catalogue.ts';
+import { describeColumns } from './copy/copy-state.ts';
 import { type Trigger, triggersOf } from './triggers.ts';
 
 /** A foreign key of the partitioned table. */
@@ -26,6 +27,8 @@ export interface Surroundings {
   readonly key: readonly string[] | null;
   /** Columns that are given values: all but the generated. */
   readonly columns: readonly string[];
+  /** All of them in short, so that a change is noticed. */
+  readonly columnsNow: string;
   /** Triggers that each new partition gets a copy of, and that an inserted row fires. */
   readonly insertTriggers: readonly Trigger[];
   /** Whether the session may set session_replication_role. */
@@ -45,7 +48,7 @@ export async function findSurroundings(
     versionNumber >= 150000
       ? `has_parameter_privilege('session_replication_role', 'SET')`
       : `(SELECT rolsuper FROM pg_roles WHERE rolname = current_user)`;
-  const [row] = await sql.unsafe<[Surroundings]>(
+  const [row] = await sql.unsafe<[Omit<Surroundings, 'columnsNow'>]>(
     `SELECT current_user AS user, ${mayReplicate} AS "mayReplicate",
        (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = $1) AS "isOwner",
        coalesce((SELECT json_agg(DISTINCT CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END)
@@ -72,7 +75,7 @@ export async function findSurroundings(
        ${triggersOf('$1', 'a row is inserted')} AS "insertTriggers", ${publishesAll(versionNumber)} AS "publishesAll"`,
     [oid, schema],
   );
-  return row;
+  return { ...row, columnsNow: await describeColumns(sql, oid) };
 }
 
 const publishesAll = (versionNumber: number) =>

@@ -1,4 +1,4 @@
-import type { PendingQuery, Row, Sql } from 'postgres';
+import type { Sql } from 'postgres';
 import { type QualifiedName, quoteName } from '../../../db/identifiers.ts';
 import type { PartitionedTable } from '../../catalogue.ts';
 import { markerPattern } from '../marker.ts';
@@ -10,6 +10,8 @@ export interface CopyState {
   readonly parts: readonly CopyPart[];
   /** Where rows of no part go. */
   readonly rest: QualifiedName;
+  /** What the parent's columns were when the tables were made. */
+  readonly columns: string;
   /** The file of the default partition that `block` counts in: a rewrite gives it another one. */
   readonly file: string;
   /** The first block that is not copied yet. */
@@ -42,7 +44,7 @@ export interface FoundCopy {
   readonly function: string;
   /** The tables of the copy that are there as we made them. */
   readonly tables: readonly QualifiedName[];
-  /** Whether all of them are, with the columns that the parent has now. */
+  /** Whether all of them are, and the parent has the columns that it had. */
   readonly isWhole: boolean;
 }
 
@@ -56,23 +58,22 @@ export async function findCopy(sql: Sql, { oid, name }: PartitionedTable): Promi
   const state = JSON.parse(row.comment).eduschema.copy as CopyState;
   if (state.of !== quoteName(name)) return undefined;
   const wanted = [...state.parts.map((part) => part.name), state.rest];
-  const there = await sql<{ name: string; fits: boolean }[]>`
-    SELECT wanted AS name, (${columnsOf(sql, sql`c.oid`)}) = (${columnsOf(sql, sql`${oid}::int8::oid`)}) AS fits
-    FROM json_array_elements_text(${JSON.stringify(wanted.map(quoteName))}::text::json) wanted
+  const there = await sql<{ name: string }[]>`
+    SELECT wanted AS name FROM json_array_elements_text(${JSON.stringify(wanted.map(quoteName))}::text::json) wanted
     JOIN pg_class c ON c.oid = to_regclass(wanted)
     WHERE c.relkind = 'r' AND NOT c.relispartition AND obj_description(c.oid, 'pg_class') LIKE ${markerPattern}`;
-  const found = (table: QualifiedName) => there.find((known) => known.name === quoteName(table));
-  return {
-    state,
-    function: row.name,
-    tables: wanted.filter((table) => found(table)),
-    isWhole: wanted.every((table) => found(table)?.fits),
-  };
+  const tables = wanted.filter((table) => there.some((known) => known.name === quoteName(table)));
+  const isWhole = tables.length === wanted.length && state.columns === (await describeColumns(sql, oid));
+  return { state, function: row.name, tables, isWhole };
 }
 
-const columnsOf = (sql: Sql, oid: PendingQuery<Row[]>) => sql`
-  SELECT json_agg(attname || ' ' || format_type(atttypid, atttypmod) ORDER BY attname)::text
-  FROM pg_attribute WHERE attrelid = ${oid} AND attnum > 0 AND NOT attisdropped`;
+/** The columns of a table in short: one that was dropped and added again is another. */
+export async function describeColumns(sql: Sql, oid: number): Promise<string> {
+  const [row] = await sql<[{ columns: string }]>`
+    SELECT md5(string_agg(format('%s %s %s', attnum, attname, format_type(atttypid, atttypmod)), ',' ORDER BY attnum)) AS columns
+    FROM pg_attribute WHERE attrelid = ${oid} AND attnum > 0 AND NOT attisdropped`;
+  return row.columns;
+}
 
 /** The file of a table's rows, and how many blocks it has. */
 export async function findFile(sql: Sql, table: string): Promise<{ file: string; blocks: number }> {

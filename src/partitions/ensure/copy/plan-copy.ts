@@ -76,6 +76,7 @@ export function planCopyTrigger(copy: Copy): Step {
     of: quoteName(facts.table.name),
     parts: parts.map(({ name, from: begin, to }) => ({ name, from: begin, to })),
     rest,
+    columns: facts.surroundings.columnsNow,
     file: '',
     block: 0,
     blocks: 0,
