@@ -12,6 +12,7 @@ import {
   planValidation,
   planWideIndex,
 } from './attach-steps.ts';
+import { buildIndex } from './build-index.ts';
 import { type Choices, shown } from './choices.ts';
 import { chooseAll, nearSeconds } from './choose.ts';
 import { fingerprintOf } from './fingerprint.ts';
@@ -78,7 +79,13 @@ export async function attach(
   const built = state.wide.filter(({ name, valid, using }) => valid && wanted.get(name) === using);
   for (const index of wide)
     if (!built.some(({ name }) => name === wideOf(index.name)))
-      await carryOut(planWideIndex(table, index, choices));
+      await buildIndex(
+        worker,
+        table,
+        { name: wideOf(index.name), step: planWideIndex(table, index, choices) },
+        steps,
+        settings,
+      );
 
   const chosen = await prove(worker, { request, table, choices }, steps, settings);
   try {

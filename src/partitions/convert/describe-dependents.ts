@@ -52,7 +52,7 @@ const policiesOf = listOf(
  * What is bound to the type of the table's rows, to the sequence of an identity, to one of its keys (a view that groups
  * by the primary key), and what else is bound to it and none of the above.
  */
-const othersOf = `(SELECT coalesce(jsonb_agg(DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)), '[]') FROM pg_depend d
+const othersOf = `(SELECT coalesce(jsonb_agg(DISTINCT regexp_replace(pg_describe_object(d.classid, d.objid, d.objsubid), '^rule _RETURN on ', '')), '[]') FROM pg_depend d
   WHERE (d.deptype = 'n' OR d.deptype = 'a' AND d.classid = 'pg_type'::regclass) AND (
     d.refclassid = 'pg_type'::regclass AND d.refobjid IN (c.reltype, (SELECT typarray FROM pg_type WHERE oid = c.reltype))
       AND NOT (d.classid = 'pg_class'::regclass AND d.objid = c.oid)

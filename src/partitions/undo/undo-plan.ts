@@ -20,7 +20,7 @@ export function planUndo(prepared: PreparedUndo): Step[] {
     statements,
   });
   return [
-    ...planLost(prepared, () => false),
+    ...planLost(prepared, () => false).map(({ step }) => step),
     inOne(`put ${shown(old)} back in the place of ${shown(table)}`, [...locks, ...work]),
     ...filled.map(({ name }) =>
       inOne(`move the rows of ${shown(name)} back (eduschema does it in batches)`, [

@@ -7,6 +7,7 @@ import { type Worker, withWorker } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
 import { underUtc } from '../catalogue.ts';
 import { planDropProof, planDropWide } from '../convert/attach-steps.ts';
+import { type Build, buildIndex } from '../convert/build-index.ts';
 import { shown } from '../convert/choices.ts';
 import { subjectOf } from '../convert/convert.ts';
 import { describeTable } from '../convert/describe-table.ts';
@@ -64,7 +65,7 @@ export async function undo(
         moved += await tidyUp(worker, prepared, steps, settings);
         break;
       }
-      lockedMs = (await goBack(worker, prepared, steps)) ?? lockedMs;
+      lockedMs = (await goBack(worker, prepared, steps, settings)) ?? lockedMs;
       if (tries > mostTries)
         throw new EduschemaError('table-changed', `${shown(name)} was changed ${mostTries} times meanwhile`, {
           hint: 'run the command again when nobody changes its definition',
@@ -91,25 +92,33 @@ async function takeBack(worker: Worker, prepared: Stage<'unfinished'>, steps: St
 }
 
 /** Builds the unique indexes that were dropped, under names for the time being. */
-export function planLost({ old, memory }: Converted, isThere: (name: string) => boolean): Step[] {
+export function planLost({ old, memory }: Converted, isThere: (name: string) => boolean): Build[] {
   return memory.lost
     .filter((index) => !isThere(twinOf(index.name)))
     .map((index) => ({
-      title: `build ${index.name} again, over the rows of ${shown(old)}`,
-      transaction: false,
-      statements: planned(
-        'unique as it was; people read and write meanwhile',
-        [createIndex(index, twinOf(index.name), old, true)],
-        {
-          locks: [`SHARE UPDATE EXCLUSIVE on ${shown(old)}`],
-          waitsFor: 'every transaction that is older, to the end of it; keeps nobody waiting',
-        },
-      ),
+      name: twinOf(index.name),
+      step: {
+        title: `build ${index.name} again, over the rows of ${shown(old)}`,
+        transaction: false,
+        statements: planned(
+          'unique as it was; people read and write meanwhile',
+          [createIndex(index, twinOf(index.name), old, true)],
+          {
+            locks: [`SHARE UPDATE EXCLUSIVE on ${shown(old)}`],
+            waitsFor: 'every transaction that is older, to the end of it; keeps nobody waiting',
+          },
+        ),
+      },
     }));
 }
 
 /** To the moment that the old table is in its place. Null when somebody changed it meanwhile: then it is to be prepared again. */
-async function goBack(worker: Worker, prepared: Converted, steps: Steps): Promise<number | null> {
+async function goBack(
+  worker: Worker,
+  prepared: Converted,
+  steps: Steps,
+  settings: WorkSettings,
+): Promise<number | null> {
   const { sql } = worker.session;
   const { table, old, memory, split } = prepared;
   if (split) return goBackFromSplit(worker, { ...prepared, filled: [] }, split, steps);
@@ -119,17 +128,23 @@ async function goBack(worker: Worker, prepared: Converted, steps: Steps): Promis
       const step = planDropWide(old, name);
       await steps.run(step.title, () => worker.carryOut(step));
     }
-  for (const step of planLost(prepared, (name) => wide.some((index) => index.name === name && index.valid)))
-    await steps.run(step.title, () => buildLost(worker, prepared, step));
+  for (const build of planLost(prepared, (name) => wide.some((index) => index.name === name && index.valid)))
+    await buildLost(worker, prepared, build, steps, settings);
   const newer = prepared.newer.filter(({ hasRows }) => hasRows).map((partition) => partition.name);
   await checkDuplicates(worker, table, old, { lost: memory.lost, newer });
   const title = `put ${shown(old)} back in the place of ${shown(table)}`;
   return steps.run(title, () => swapBack(worker, title, prepared));
 }
 
-async function buildLost(worker: Worker, { old, table }: Converted, step: Step): Promise<void> {
+async function buildLost(
+  worker: Worker,
+  { old, table }: Converted,
+  build: Build,
+  steps: Steps,
+  settings: WorkSettings,
+): Promise<void> {
   try {
-    await worker.carryOut(step);
+    await buildIndex(worker, old, build, steps, settings);
   } catch (error) {
     if (!(error instanceof EduschemaError) || error.details?.sqlstate !== '23505') throw error;
     const { wide } = await underUtc(worker.session.sql, (inside) => findState(inside, old));

@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres';
 import { type Database, withDatabase as openDatabase } from '../../../src/db/connect.ts';
+import type { Target } from '../../../src/db/target.ts';
 import { underUtc } from '../../../src/partitions/catalogue.ts';
 import type { AttachSettings } from '../../../src/partitions/convert/attach.ts';
 import { type ConvertResult, convert } from '../../../src/partitions/convert/convert.ts';
@@ -112,6 +113,8 @@ export interface Shop extends TestDatabase {
   convert(request?: Partial<ConvertRequest>, settings?: AttachSettings): Promise<ConvertResult>;
   undo(settings?: AttachSettings, table?: string): Promise<UndoResult>;
   open<T>(use: (database: Database) => Promise<T>): Promise<T>;
+  /** The verbs, by another user. */
+  as(target: Target): Shop;
   describe(table?: string): Promise<TableDescription>;
   /** The catalogue, one line a fact. */
   catalogue(): Promise<string[]>;
@@ -131,9 +134,9 @@ export function withShop(
 }
 
 /** The verbs on a database that has a table `events`. */
-export function shopOf(database: TestDatabase): Shop {
+export function shopOf(database: TestDatabase, target: Target = database.target): Shop {
   const { sql } = database;
-  const open: Shop['open'] = (useDatabase) => openDatabase(database.target, {}, useDatabase);
+  const open: Shop['open'] = (useDatabase) => openDatabase(target, {}, useDatabase);
   const nameOf = (name: string) => ({ schema: 'public', name });
   const requestOf = (request: Partial<ConvertRequest>): ConvertRequest => ({
     table: nameOf('events'),
@@ -143,6 +146,7 @@ export function shopOf(database: TestDatabase): Shop {
   return {
     ...database,
     open,
+    as: (other) => shopOf(database, other),
     prepare: (request = {}) => open((opened) => prepareConversion(opened, requestOf(request))),
     convert: (request = {}, settings = {}) => open((opened) => convert(opened, requestOf(request), settings)),
     undo: (settings = {}, table = 'events') => open((opened) => undo(opened, nameOf(table), settings)),
