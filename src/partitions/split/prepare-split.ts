@@ -65,6 +65,8 @@ export async function prepareSplit(
       indexed: isIndexed(table, choices.column),
     }),
   );
+  const [{ size }] = await sql<[{ size: string }]>`
+    SELECT pg_size_pretty(pg_total_relation_size(${table.oid}::oid)) AS size`;
   const days = await chooseDays(sql, facts, choices, today);
   const chosen: Choices = from === undefined && days ? { ...choices, end: days[0] as Day } : choices;
   const partitions = days ? await listSplitPartitions(sql, table, chosen, days) : [];
@@ -74,7 +76,7 @@ export async function prepareSplit(
     ...(looksAtRows ? [...listRowObstacles(facts, choices), ...ofEarliest(facts, choices)] : []),
   ];
   if (inTheWay.length > 0) throw unsuitable(table, inTheWay);
-  return { request, table, choices: chosen, partitions, state };
+  return { request, table, choices: chosen, partitions, state, size };
 }
 
 async function chooseDays(
