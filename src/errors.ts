@@ -69,4 +69,5 @@ export type ErrorCode =
   | 'table-missing'
   | 'table-unsuitable'
   | 'table-changed'
+  | 'transaction-open'
   | 'proof-failed';

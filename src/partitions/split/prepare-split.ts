@@ -18,6 +18,7 @@ import { listTakenNames } from '../convert/taken-names.ts';
 import { type Day, startOfPeriod } from '../period.ts';
 import { madeOf } from './bare.ts';
 import { daysOf, lastDay, listDays, listSplitPartitions } from './periods.ts';
+import { findRemains } from './remains.ts';
 import { readState } from './run-state.ts';
 
 /** What the old table and its indexes are called afterwards, behind their names. */
@@ -52,6 +53,10 @@ export async function prepareSplit(
     ...ofCopying(table),
     ...(await ofRowSecurity(sql, table)),
     ...(await ofMaterializedViews(sql, table)),
+    ...(await findRemains(sql, table)).taken.map((name) => ({
+      what: `${shown({ schema: table.schema, name })} exists already, and the conversion needs its name`,
+      remedy: 'rename it',
+    })),
   ];
   if (isMade || obstacles.length > 0) {
     obstacles.push(...(await listTakenNames(sql, table, choices, [])));

@@ -187,7 +187,8 @@ function reportSplit(
   const name = `${table.schema}.${table.name}`;
   const old = split?.old.name ?? '';
   const count = periods.reduce((sum, { rows: [, now] }) => sum + now, 0);
-  const rows = periods.map(({ from, rows: [before, now], checksums: [was, is], equal }) => ({
+  const rows = periods.map(({ partition, from, rows: [before, now], checksums: [was, is], equal }) => ({
+    partition,
     from,
     rowsBefore: before,
     rows: now,
@@ -198,7 +199,7 @@ function reportSplit(
   const late = noted === 0 ? '' : `; ${countOf(noted, 'change')} that came since are noted`;
   return {
     columns: [
-      { key: 'from', title: 'from (UTC)', show: (from: string | null) => from ?? 'before' },
+      { key: 'partition', title: 'partition' },
       { key: 'rowsBefore', title: `rows in ${old}`, align: 'right' },
       { key: 'rows', title: `rows in ${table.name}`, align: 'right' },
       { key: 'checksum', title: 'checksum of both' },
