@@ -33,6 +33,29 @@ export interface Config {
   readonly placeholders?: Readonly<Record<string, string>>;
   /** What runs once before the first pending migration, and once after the last one. */
   readonly hooks?: Hooks;
+  /** How tables are partitioned by time. */
+  readonly partitions?: PartitionsConfig;
+}
+
+/** How a table is partitioned by time: what its comment leaves open, or, in an entry of its own, overrides. */
+export interface PartitionPolicyConfig {
+  /** Where a period begins: a zone of the server's, `Asia/Seoul` without it. */
+  readonly zone?: string;
+  /** `day`, `week`, `month`, `quarter` or `year`; as long as the table's partitions are without it. */
+  readonly unit?: string;
+  /** How far ahead of today partitions are made: `90d`, `3mo`, `1y`; `3mo` without it. */
+  readonly ahead?: string;
+  /** How long rows are kept; for ever without it. */
+  readonly keep?: string;
+  /** The folder for what is retired. */
+  readonly archive?: string;
+  /** How long a retired table stays beside its archive before it is dropped. */
+  readonly grace?: string;
+}
+
+/** The defaults for tables whose comment says nothing else, and what counts for one table whatever its comment says. */
+export interface PartitionsConfig extends PartitionPolicyConfig {
+  readonly tables?: Readonly<Record<string, PartitionPolicyConfig>>;
 }
 
 /** What `eduschema migrate` runs around migrations, when any are pending; those of one kind in one transaction. */
@@ -138,6 +161,7 @@ const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'boolean' 
   wait: 'number',
   placeholders: 'object',
   hooks: 'object',
+  partitions: 'object',
 };
 
 function check(config: unknown, path: string): asserts config is Config {
@@ -161,7 +185,8 @@ function check(config: unknown, path: string): asserts config is Config {
     if (typeof value !== 'string' || value.includes('\0'))
       throw invalid(`"placeholders.${name}" must be a string without a zero byte`);
   }
-  const problem = findHookProblem((config as Config).hooks);
+  const problem =
+    findHookProblem((config as Config).hooks) ?? findPartitionsProblem((config as Config).partitions);
   if (problem) throw invalid(problem.message, problem.hint);
 }
 
@@ -176,6 +201,30 @@ export function findHookProblem(hooks: unknown): { message: string; hint?: strin
     const strange = [value].flat().some((hook) => !['string', 'function'].includes(typeof hook));
     if (value !== undefined && strange)
       return { message: `"hooks.${key}" must be SQL or a function, or a list of these` };
+  }
+  return undefined;
+}
+
+const policyKeys: readonly string[] = ['zone', 'unit', 'ahead', 'keep', 'archive', 'grace'];
+
+function findPartitionsProblem(partitions: unknown): { message: string; hint?: string } | undefined {
+  const { tables = {}, ...defaults } = (partitions ?? {}) as PartitionsConfig;
+  if (typeof tables !== 'object' || tables === null || Array.isArray(tables))
+    return {
+      message: '"partitions.tables" must be an object',
+      hint: "as in { 'public.logs': { unit: 'day' } }",
+    };
+  const entries = Object.entries(tables).map(
+    ([name, policy]) => [`partitions.tables["${name}"]`, policy] as const,
+  );
+  for (const [shown, policy] of [['partitions', defaults] as const, ...entries]) {
+    if (typeof policy !== 'object' || policy === null) return { message: `"${shown}" must be an object` };
+    for (const [key, value] of Object.entries(policy)) {
+      if (!policyKeys.includes(key))
+        return { message: `"${shown}.${key}" is not known`, hint: `known are ${policyKeys.join(', ')}` };
+      if (value !== undefined && typeof value !== 'string')
+        return { message: `"${shown}.${key}" must be a string` };
+    }
   }
   return undefined;
 }

@@ -68,6 +68,12 @@ export type ErrorCode =
   | 'plan-differs'
   | 'table-missing'
   | 'table-unsuitable'
+  | 'long-lock-needed'
+  | 'archive-failed'
+  | 'archive-damaged'
+  | 'archive-differs'
+  | 'partition-occupied'
+  | 'rows-orphaned'
   | 'table-changed'
   | 'transaction-open'
   | 'proof-failed';

@@ -22,6 +22,7 @@ export { EduschemaError, type ErrorCode } from './errors.ts';
 export type { BaselineResult } from './migrations/baseline.ts';
 export type { MigrateResult } from './migrations/carry-out.ts';
 export type { HookDone, MigrationDone } from './migrations/execute.ts';
+export type { MadePlan } from './migrations/make-plan.ts';
 export type { MigrationContext, MigrationFunction, MigrationSql } from './migrations/module.ts';
 export type { MigrationEvent } from './migrations/settings.ts';
 export type { StatusResult, StatusRow } from './migrations/status.ts';

@@ -1,20 +1,25 @@
 // Kills `eduschema migrate` at random moments, and checks that plain reruns come to what an undisturbed run does: the
 // same catalogue, data and journal.
-//   node test/kills.mjs [--kills=300] [--seed=1]          needs a built clone (npm ci)
+//   node test/kills.mjs [--kills=300] [--seed=1] [--from-plan | --pooler]          needs a built clone (npm ci)
+// With --from-plan each run carries out a plan that was made before the first one.
 // Uses the server of KILLS_DATABASE_URL (a superuser's URL of a server on this machine), else an embedded one.
-// Kills: the process (SIGKILL); the backend of the migrations or of the turn; a crash of the whole server; Ctrl-C.
+// Kills: the process (SIGKILL); the backend of the migrations or of the turn; a crash of the whole server, or of
+// PgBouncer, through which all runs go with --pooler; Ctrl-C. Counted are those that hit while a migration ran.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
+import { startPooler } from './kills-pooler.mjs';
 
 const option = (name, otherwise) =>
   Number(process.argv.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1] ?? otherwise);
 const wanted = option('kills', 300);
 const seed = option('seed', 1);
+const pooled = process.argv.includes('--pooler');
 const random = mulberry32(seed);
+const fromPlan = process.argv.includes('--from-plan');
 const bin = resolve(import.meta.dirname, '../bin/eduschema.cjs');
 const scratch = mkdtempSync(join(tmpdir(), 'eduschema-kills-'));
 
@@ -46,13 +51,13 @@ CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2026-02-
 CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
 CREATE INDEX log_at ON log (at);
 CREATE TYPE mood AS ENUM ('low', 'high');
+CREATE TABLE hooked (what text);
 INSERT INTO log SELECT n, date '2026-01-01' + n % 59 FROM generate_series(1, 3000) n;`,
   '2_rows.sql': `INSERT INTO t SELECT n, 'row ' || n, n % 7 FROM generate_series(1, 20000) n;
 SELECT pg_sleep(0.05);
 UPDATE t SET note = note || '!' WHERE id % 3 = 0;`,
   '3_copy.sql': `COPY t FROM stdin;\n${rows(30_001, 20_000)}\n\\.\nSELECT pg_sleep(0.03);`,
-  '4_outside.sql': `${outside}SET maintenance_work_mem = '8MB';
-INSERT INTO t VALUES (60001, 'once', 1);
+  '4_outside.sql': `${outside}${pooled ? '' : "SET maintenance_work_mem = '8MB';\n"}INSERT INTO t VALUES (60001, 'once', 1);
 CREATE INDEX CONCURRENTLY t_note ON t (note);
 UPDATE t SET kind = kind + 100 WHERE id <= 5000;
 CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS t_id ON t (id);
@@ -90,16 +95,39 @@ export const up = async (sql: any) => {
 const folder = join(scratch, 'project');
 mkdirSync(join(folder, 'migrations', 'repeatable'), { recursive: true });
 for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, 'migrations', name), text);
+const hooks = {
+  before: 'SELECT pg_sleep(0.02)',
+  after: [
+    "INSERT INTO hooked VALUES ('after')",
+    'SELECT pg_sleep(0.05)',
+    "INSERT INTO hooked VALUES ('last')",
+  ],
+};
+writeFileSync(join(folder, 'eduschema.config.json'), JSON.stringify({ hooks }));
+
+/** What is hit, by the name of the migration that runs. */
+const kindsOfMigration = {
+  '1_tables': 'a transaction',
+  '2_rows': 'a transaction',
+  '3_copy': 'COPY',
+  '4_outside': 'outside a transaction',
+  '5_code': 'TypeScript',
+  '6_code_outside': 'TypeScript outside a transaction',
+  '7_last': 'a transaction',
+  'before hook': 'a hook',
+  'after hook': 'a hook',
+  'repeatable view': 'a repeatable migration',
+};
 
 const terminate = (name) => (database) =>
   ask(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '${name}' AND datname = '${database.name}'`,
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '${name}' AND datname = '${database.name}'`,
   );
 const kinds = {
-  'process (SIGKILL)': (_, child) => child.kill('SIGKILL'),
-  'backend of the migrations': terminate('eduschema migration'),
+  'process (SIGKILL)': (_, { child }) => child.kill('SIGKILL'),
+  'backend of the migrations': terminate('eduschema migration%'),
   'backend of the turn': terminate('eduschema'),
-  'Ctrl-C': (_, child) => child.kill('SIGINT'),
+  'Ctrl-C': (_, { child }) => child.kill('SIGINT'),
   'crash of the server': async (database) => {
     const [worker] = await ask(
       `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'eduschema%' AND datname = '${database.name}' LIMIT 1`,
@@ -107,29 +135,40 @@ const kinds = {
     if (worker) process.kill(worker.pid, 'SIGKILL');
     return worker ? [worker] : [];
   },
+  'crash of PgBouncer': () => pooler.crash(),
 };
 
 const url = process.env.KILLS_DATABASE_URL ?? startServer();
-const tally = {};
+const pooler = pooled ? await startPooler(url) : undefined;
+const tally = { kind: {}, hit: {} };
+const count = (what, name) => {
+  tally[what][name] = (tally[what][name] ?? 0) + 1;
+};
 const failures = [];
 let total = 0;
+let missed = 0;
 try {
   const undisturbed = await onNewDatabase(async (database) => {
     await run(database).ended;
-    const started = performance.now();
     await ask(`DROP DATABASE ${database.name} WITH (FORCE)`);
     await ask(`CREATE DATABASE ${database.name}`);
-    const { code, output } = await run(database).ended;
+    const started = performance.now();
+    const { code, output, durations } = await run(database).ended;
     if (code !== 0) throw new Error(`the undisturbed run failed: ${output}`);
-    return { milliseconds: performance.now() - started, state: await stateOf(database) };
+    return { milliseconds: performance.now() - started, durations, state: await stateOf(database) };
   });
-  print(`undisturbed: ${Math.round(undisturbed.milliseconds)} ms; seed ${seed}`);
-  while (total < wanted) await killAndRerun(undisturbed);
   print(
-    `${total} kills: ${Object.entries(tally)
-      .map(([kind, count]) => `${count} ${kind}`)
-      .join(', ')}`,
+    `undisturbed: ${Math.round(undisturbed.milliseconds)} ms; seed ${seed}${pooled ? '; through PgBouncer' : ''}`,
   );
+  while (total < wanted) await killAndRerun(undisturbed);
+  const list = (counts) =>
+    Object.entries(counts)
+      .sort(([, a], [, b]) => b - a)
+      .map(([name, number]) => `${number} ${name}`)
+      .join(', ');
+  print(`${total} kills while a migration ran: ${list(tally.kind)}`);
+  print(`  what ran: ${list(tally.hit)}`);
+  print(`  not counted: ${missed} before the first or after the last one`);
   print(
     failures.length === 0
       ? 'every rerun came to the same catalogue, data and journal'
@@ -137,6 +176,7 @@ try {
   );
   if (failures.length > 0) process.exitCode = 1;
 } finally {
+  await pooler?.stop();
   if (!process.env.KILLS_DATABASE_URL) eduschema(['db', 'reset', '--yes'], scratch);
   rmSync(scratch, { recursive: true, force: true });
 }
@@ -176,7 +216,9 @@ async function onNewDatabase(use) {
   const of = new URL(url);
   of.pathname = `/${name}`;
   try {
-    return await use({ name, url: of.href });
+    const database = { name, url: of.href, plan: join(folder, `${name}.json`) };
+    if (fromPlan) eduschema(['migrate', '--plan', database.plan, '--url', database.url], folder);
+    return await use(database);
   } finally {
     await retried(() => ask(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
   }
@@ -194,18 +236,42 @@ async function retried(work) {
   }
 }
 
+/** A run, of which the events on stderr say what it is at. */
 function run(database) {
-  const child = spawn(process.execPath, [bin, 'migrate', '--json'], {
+  const options = fromPlan ? ['--from-plan', database.plan] : [];
+  const child = spawn(process.execPath, [bin, 'migrate', ...options, '--json'], {
     cwd: folder,
-    env: { ...process.env, DATABASE_URL: database.url },
-    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { ...process.env, DATABASE_URL: pooler?.urlOf(database.url) ?? database.url, EDUSCHEMA_LEASE: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
+  const state = { child, at: undefined, durations: {} };
+  const waiting = new Map();
   let output = '';
+  let talk = '';
   child.stdout.on('data', (chunk) => {
     output += chunk;
   });
-  const ended = new Promise((done) => child.on('close', (code, signal) => done({ code, signal, output })));
-  return { child, ended };
+  child.stderr.on('data', (chunk) => {
+    talk += chunk;
+    const lines = talk.split('\n');
+    talk = lines.pop();
+    for (const line of lines) {
+      const { event, name, durationMs } = line.startsWith('{') ? JSON.parse(line) : {};
+      if (event === 'started') {
+        state.at = name;
+        waiting.get(name)?.();
+      } else if (event === 'done') {
+        state.at = undefined;
+        state.durations[name] = durationMs;
+      }
+    }
+  });
+  state.ended = new Promise((done) =>
+    child.on('close', (code, signal) => done({ code, signal, output, durations: state.durations })),
+  );
+  /** Resolves when the migration has begun. */
+  state.begun = (name) => new Promise((resolve) => waiting.set(name, resolve));
+  return state;
 }
 
 /** Reads in short transactions, for which CONCURRENTLY has to wait. */
@@ -230,7 +296,24 @@ function pickKind() {
   if (at < 0.4) return 'process (SIGKILL)';
   if (at < 0.7) return 'backend of the migrations';
   if (at < 0.8) return 'backend of the turn';
-  return at < 0.9 ? 'Ctrl-C' : 'crash of the server';
+  if (at < 0.9) return 'Ctrl-C';
+  return pooled ? 'crash of PgBouncer' : 'crash of the server';
+}
+
+/** Migrations that are not recorded yet. */
+async function pendingIn(database) {
+  const names = Object.keys(kindsOfMigration);
+  const found = await ask('SELECT version FROM schema_versions', database.url).catch(() => []);
+  const done = new Set(found.map(({ version }) => version));
+  return names.filter((name) => !done.has(name.split('_')[0]));
+}
+
+/** Mostly one migration is aimed at, as short ones would hardly be hit; sometimes any moment at all. */
+async function pickMoment(database, undisturbed) {
+  if (random() < 0.2) return { afterMs: 80 + random() * undisturbed.milliseconds * 1.1 };
+  const pending = await pendingIn(database);
+  const target = pending[Math.floor(random() * pending.length)];
+  return { target, afterMs: random() * (undisturbed.durations[target] ?? 0) * 1.1 };
 }
 
 async function killAndRerun(undisturbed) {
@@ -240,20 +323,27 @@ async function killAndRerun(undisturbed) {
     try {
       for (let times = 1 + Math.floor(random() * 3); times > 0; times--) {
         const kind = pickKind();
-        const afterMs = 80 + random() * undisturbed.milliseconds * 1.1;
-        told.push(`${kind} after ${Math.round(afterMs)} ms`);
-        const { child, ended } = run(database);
-        const early = await Promise.race([ended, sleep(afterMs)]);
+        const { target, afterMs } = await pickMoment(database, undisturbed);
+        told.push(`${kind} after ${Math.round(afterMs)} ms${target ? ` of ${target}` : ''}`);
+        const running = run(database);
+        const { ended } = running;
+        const moment = target ? running.begun(target).then(() => sleep(afterMs)) : sleep(afterMs);
+        const early = await Promise.race([ended, moment]);
         if (early) break;
-        const hit = await Promise.resolve(kinds[kind](database, child)).catch(() => []);
+        const { at } = running;
+        const hit = await Promise.resolve(kinds[kind](database, running)).catch(() => []);
         if (hit === true || hit?.length > 0) {
-          total++;
-          tally[kind] = (tally[kind] ?? 0) + 1;
+          if (at) {
+            total++;
+            count('kind', kind);
+            count('hit', kindsOfMigration[at]);
+          } else missed++;
         }
         const { code, output } = await ended;
         if (kind !== 'process (SIGKILL)' && !/^\{/.test(output))
           failures.push(`${kind} ended it without a word: exit ${code}`);
         await retried(() => ask('SELECT 1'));
+        if (pooler) await retried(() => ask('SELECT 1', pooler.urlOf(database.url)));
       }
       await stopReading();
       const { code, output } = await run(database).ended;
@@ -301,9 +391,12 @@ async function stateOf(database) {
       UNION ALL
       SELECT 'label ' || enumsortorder || ' ' || enumlabel FROM pg_enum
       UNION ALL SELECT 'invalid toast index ' || indexrelid::regclass FROM pg_index WHERE NOT indisvalid
+      UNION ALL SELECT 'view ' || viewname || ' ' || definition FROM pg_views WHERE schemaname = 'public'
       UNION ALL SELECT 'data t ' || count(*) || ' ' || md5(string_agg(t::text, ',' ORDER BY id, note)) FROM t
       UNION ALL SELECT 'data log ' || count(*) || ' ' || md5(string_agg(log::text, ',' ORDER BY id)) FROM log
       UNION ALL SELECT 'data log_1 ' || count(*) || ' ' || md5(string_agg(l::text, ',' ORDER BY id)) FROM log_1 l
+      UNION ALL SELECT 'hooked ' || string_agg(what, ',') FROM hooked
+      UNION ALL SELECT 'due ' || hook FROM schema_versions_hooks
       UNION ALL SELECT 'journal ' || version || ' ' || kind || ' ' || checksum FROM schema_versions
       UNION ALL SELECT 'repeatable ' || name || ' ' || checksum FROM schema_versions_repeatable
       UNION ALL SELECT 'statement ' || migration || ' ' || ordinal || ' ' || hash || ' ' || state || recorded FROM schema_versions_statements

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { EduschemaError } from '../errors.ts';
 import { toolVersion } from '../tool-version.ts';
 import { baselineCommand } from './commands/baseline.ts';
+import { countersCommand } from './commands/counters.ts';
 import { dbCommand } from './commands/db.ts';
 import { initCommand } from './commands/init.ts';
 import { lockCommand } from './commands/lock.ts';
@@ -28,6 +29,7 @@ const commands: Readonly<Record<string, AddCommand>> = {
   baseline: baselineCommand,
   lock: lockCommand,
   partitions: partitionsCommand,
+  counters: countersCommand,
   testdb: testdbCommand,
   db: dbCommand,
 };

@@ -43,6 +43,7 @@ export async function findSettings(world: World, options: CommonOptions): Promis
   const hooks = Object.keys(config.hooks ?? {});
   if (hooks.length > 0) origins.push(`hooks = ${hooks.join(', ')} (${found.path})`);
   const schema = choose('schema', options.schema, 'EDUSCHEMA_SCHEMA', config.schema);
+  const role = choose('role', options.role, 'EDUSCHEMA_ROLE', config.role) || undefined;
   const folder = choose('dir', options.dir, 'EDUSCHEMA_DIR', config.directory) ?? 'migrations';
   const directory = resolve(world.cwd, folder);
   const journal = choose('journal', options.journal, 'EDUSCHEMA_JOURNAL', undefined);
@@ -58,7 +59,7 @@ export async function findSettings(world: World, options: CommonOptions): Promis
           ? configuredJournal(config.journal, schema)
           : journalOf(parseName(journal, schema)),
       schema: schema && checkIdentifier(schema, 'the schema'),
-      role: choose('role', options.role, 'EDUSCHEMA_ROLE', config.role),
+      role: role && checkIdentifier(role, 'the role'),
       lockTimeout: checkTime(
         'lock timeout',
         choose('lock timeout', options.lockTimeout, 'EDUSCHEMA_LOCK_TIMEOUT', config.lockTimeout),
@@ -96,11 +97,7 @@ export async function findSettings(world: World, options: CommonOptions): Promis
       hooks: config.hooks,
       hooksFile: found.path === undefined ? undefined : fileOf(found.path, world),
       placeholders: findPlaceholders(env, config.placeholders),
-      leaseSeconds: checkSeconds(
-        'lease',
-        choose('lease', undefined, 'EDUSCHEMA_LEASE', undefined),
-        defaultLeaseSeconds,
-      ),
+      leaseSeconds: checkLease(choose('lease', undefined, 'EDUSCHEMA_LEASE', undefined)),
       waitSeconds: checkSeconds(
         'wait',
         choose('wait', options.wait, 'EDUSCHEMA_WAIT', config.wait),
@@ -131,6 +128,15 @@ function checkTime(what: string, time: string | undefined): string | undefined {
   if (time === undefined || isTime(time)) return time;
   throw new EduschemaError('config-invalid', `the ${what} "${time}" is no time`, {
     hint: 'write it as PostgreSQL takes it: 500ms, 10s, 2min, 0',
+  });
+}
+
+/** It is renewed six times in that time. */
+function checkLease(seconds: number | undefined): number {
+  const value = checkSeconds('lease', seconds, defaultLeaseSeconds);
+  if (value >= 1) return value;
+  throw new EduschemaError('config-invalid', `a lease of ${seconds} s is over before it can be renewed`, {
+    hint: 'EDUSCHEMA_LEASE is at least 1',
   });
 }
 

@@ -4,11 +4,11 @@ import postgres, { type Notice, type Sql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
 import { sendCancelRequest } from './cancel-request.ts';
 import { connectionClosed, explainConnectError, explainServerError } from './explain-error.ts';
-import { quoteIdentifier } from './identifiers.ts';
 import { sendOneByOne } from './one-by-one.ts';
 import { isPooled, sqlAs } from './pooler.ts';
 import { openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
+import { takeRole } from './take-role.ts';
 import type { HostAndPort, SessionAttributes, Target } from './target.ts';
 
 /** The oldest server eduschema works with, as `server_version_num`. */
@@ -177,8 +177,10 @@ async function openSessionAt(
       application_name: options.applicationName ?? 'eduschema',
       ...target.parameters,
       standard_conforming_strings: 'on',
+      // At the start, as DISCARD ALL goes back to it; a pooler would refuse it.
+      ...(options.direct ? { idle_session_timeout: '0' } : {}),
     },
-  } as postgres.Options<Record<string, never>>);
+  } as unknown as postgres.Options<Record<string, never>>);
   try {
     const facts = await findServerFacts(sql);
     if (facts.versionNumber < oldestServer) {
@@ -202,8 +204,7 @@ async function openSessionAt(
       });
       return cancelling;
     };
-    // Through a pooler it would stay in somebody's session.
-    if (options.role !== undefined && !pooled) await sql.unsafe(`SET ROLE ${quoteIdentifier(options.role)}`);
+    if (options.role !== undefined) await takeRole(sql, options.role, { user: facts.user, pooled });
     const isOpen = () => opened !== undefined && !opened.destroyed;
     return {
       sql,

@@ -85,10 +85,14 @@ function changed(path: string, cause?: unknown): EduschemaError {
 }
 
 /** Sends a piece of the data; false when the server wants no more. */
-type Send = (data: string | Buffer) => Promise<boolean>;
+export type Send = (data: string | Buffer) => Promise<boolean>;
 
-async function copy(
-  session: Session,
+/**
+ * Runs `COPY ... FROM stdin` with what `sendAll` sends; `session.sql` may be a transaction. An error of `sendAll` comes out,
+ * and the server keeps nothing of the data then. Throws the server's error, whether it refuses the statement or the data.
+ */
+export async function copy(
+  session: { readonly sql: Pick<Session['sql'], 'unsafe'>; readonly tap: Session['tap'] },
   statement: string,
   sendAll: (send: Send) => Promise<void>,
 ): Promise<void> {

@@ -18,7 +18,7 @@ export async function inTransaction<T>(
   try {
     await session.sql.begin(mode, async (sql) => {
       try {
-        result = await work(sql);
+        result = await work(withinTransaction(sql));
       } catch (error) {
         const cause = error instanceof EduschemaError ? error.cause : error;
         if (session.isOpen() && !isConnectionLost(cause)) throw error;
@@ -34,3 +34,22 @@ export async function inTransaction<T>(
   if (session.tap.lastTag !== 'COMMIT') throw new Error(`COMMIT was answered by ${session.tap.lastTag}`);
   return result as T;
 }
+
+/**
+ * The driver's own `notify` would wait for ever, for the connection that the transaction has; and with `prepare`
+ * nothing would be committed.
+ */
+function withinTransaction(sql: TransactionSql): TransactionSql {
+  const { savepoint } = sql;
+  const use = (work: SavepointWork) => (inner: TransactionSql) => work(withinTransaction(inner));
+  return Object.assign(sql, {
+    notify: (channel: string, payload: string) => sql`SELECT pg_catalog.pg_notify(${channel}, ${payload})`,
+    prepare: () => {
+      throw new Error('PREPARE TRANSACTION is not possible here: COMMIT is left to eduschema');
+    },
+    savepoint: (name: string | SavepointWork, work?: SavepointWork) =>
+      typeof name === 'string' ? savepoint(name, use(work as SavepointWork)) : savepoint(use(name)),
+  }) as TransactionSql;
+}
+
+type SavepointWork = (sql: TransactionSql) => unknown;

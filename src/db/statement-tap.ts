@@ -16,6 +16,10 @@ export interface StatementTap {
   readonly transaction: 'none' | 'open' | 'failed';
   /** What the last completed statement said it did: `COMMIT`, `INSERT 0 1`. */
   readonly lastTag: string;
+  /** How many statements have begun or committed a transaction. */
+  readonly boundaries: number;
+  /** The error with which the server, or a pooler, ended the session; by field code, as in an answer. */
+  readonly fatal: ReadonlyMap<string, string> | undefined;
   /** Forgets the answers. Call it while nothing is under way. */
   reset(): void;
   /** Resolves when the server has answered the message under way, with its answer; rejects when the connection breaks. */
@@ -37,6 +41,7 @@ const [commandComplete, emptyQueryResponse, errorResponse, readyForQuery, backen
 ];
 const readTypes = [commandComplete, errorResponse, readyForQuery, backendKeyData];
 const headerBytes = 5;
+const boundaryTags = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'PREPARE TRANSACTION']);
 
 /** Listens to what the server says on `socket`, which must be plain here (the inside of a TLS stream is). */
 export function tapStatements(socket: Duplex): StatementTap {
@@ -50,14 +55,19 @@ export function tapStatements(socket: Duplex): StatementTap {
   let body: Buffer[] | undefined;
   let cancelKey: Buffer | undefined;
   let lastTag = '';
+  let boundaries = 0;
+  let fatal: ReadonlyMap<string, string> | undefined;
   let tellReady = () => {};
 
   const current = () => answers.at(-1) as Answer;
   const bodyEnds = (content: Buffer) => {
     if (header[0] === commandComplete) {
       lastTag = content.toString('latin1', 0, content.length - 1);
+      if (boundaryTags.has(lastTag)) boundaries++;
     } else if (header[0] === errorResponse) {
-      current().error = parseFields(content);
+      const error = parseFields(content);
+      current().error = error;
+      if (/^(FATAL|PANIC)$/.test(error.get('V') ?? error.get('S') ?? '')) fatal = error;
     } else if (header[0] === backendKeyData) {
       cancelKey = Buffer.from(content);
     } else {
@@ -114,6 +124,12 @@ export function tapStatements(socket: Duplex): StatementTap {
     },
     get lastTag() {
       return lastTag;
+    },
+    get boundaries() {
+      return boundaries;
+    },
+    get fatal() {
+      return fatal;
     },
     reset() {
       answers = [{ completed: 0 }];

@@ -43,7 +43,7 @@ export async function baseline(
 
 async function record(
   database: Database,
-  settings: HeldTurn,
+  settings: Omit<HeldTurn, 'token'>,
   folder: MigrationFolder,
   version: string,
   dryRun: boolean,

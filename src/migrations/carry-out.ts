@@ -2,6 +2,7 @@ import type { Database } from '../db/connect.ts';
 import { executePlan, type HookDone, type MigrationDone } from './execute.ts';
 import { folderOf, type MigrationFolder } from './folder.ts';
 import { type Journal, readJournal } from './journal.ts';
+import { forbidJournalChanges } from './journal-guard.ts';
 import type { MadePlan } from './make-plan.ts';
 import { currentAfter, type MigrationPlan } from './plan.ts';
 import { forbidReadOnly, prepareJournal } from './prepare-journal.ts';
@@ -9,7 +10,7 @@ import type { Said } from './run-settings.ts';
 import { renderScript } from './script.ts';
 import type { MigrationSettings } from './settings.ts';
 import { listUnfinished } from './statement-journal.ts';
-import { withTurn } from './turn.ts';
+import { stayConnected, withTurn } from './turn.ts';
 
 /** What `migrate` and `rollback` did. */
 export interface MigrateResult {
@@ -53,8 +54,15 @@ export async function carryOut(
   const [folder, journal] = await Promise.all([
     folderOf(settings),
     readJournal(database.sql, settings.journal),
+    // Reading large files takes a while.
+    options.dryRun ? undefined : stayConnected(database),
   ]);
-  const plan = await planner(folder, journal);
+  const planned = async (journal: Journal) => {
+    const plan = await planner(folder, journal);
+    forbidJournalChanges(plan, settings.journal);
+    return plan;
+  };
+  const plan = await planned(journal);
   const unchanged = {
     done: [],
     hooks: [],
@@ -76,7 +84,7 @@ export async function carryOut(
 
   return withTurn(database, settings, async (settings) => {
     const journal = await readJournal(database.sql, settings.journal);
-    const plan = await planner(folder, journal);
+    const plan = await planned(journal);
     await prepareJournal(database, journal, plan, settings);
     const { done, hooks } = hasWork(plan)
       ? await executePlan(database, plan, settings, options)

@@ -5,6 +5,7 @@ import type { Database, Session } from '../db/connect.ts';
 import { withLockRetries } from '../db/lock-retries.ts';
 import { watchSession } from '../db/watch-session.ts';
 import { toolVersion } from '../tool-version.ts';
+import { forbidEmptied } from './journal-guard.ts';
 import {
   forgetRepeatableStatement,
   forgetStatement,
@@ -14,9 +15,9 @@ import {
   settleAfterStatement,
   touchStatement,
 } from './journal-statements.ts';
-import { explainLostLease } from './lease.ts';
 import { watchLeftovers } from './leftover-watch.ts';
-import { interrupted, outcomeOf } from './outcome.ts';
+import { explainLostConnection } from './lost-connection.ts';
+import { interrupted, outcomeAfter, outcomeIn, outcomeOf } from './outcome.ts';
 import type { MigrationPlan } from './plan.ts';
 import { forbidSessionNeeds } from './pooled-plan.ts';
 import { describeUnit, isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
@@ -24,7 +25,8 @@ import { findInDoubt } from './resume.ts';
 import { runMigration, runTogether } from './run.ts';
 import type { Run, RunSettings, Said } from './run-settings.ts';
 import type { MigrationSettings } from './settings.ts';
-import { confirmTurn, forbidLostTurn, guardKey, type HeldTurn } from './turn.ts';
+import { confirmTurn, forbidLostTurn, guardKey, type HeldTurn, isTurnLost, lostTurn } from './turn.ts';
+import { proveByLock } from './turn-proof.ts';
 
 /** One migration that was applied or undone. */
 export interface MigrationDone extends HookMigration {
@@ -87,7 +89,11 @@ export async function executePlan(
     let started = performance.now();
     const begin = (prepared: Prepared) => {
       settings.signal?.throwIfAborted();
-      forbidLostTurn(database, settings);
+      forbidLostTurn(
+        database,
+        settings,
+        outcomeOf(plan, prepared, options.singleTransaction ? 0 : done.length),
+      );
       started = performance.now();
       settings.onProgress?.({ type: 'started', ...placeOf(plan, prepared) });
     };
@@ -142,7 +148,17 @@ export async function executePlan(
       if (!options.singleTransaction) await makeDurable(database, settings, done);
       const error = settings.signal?.aborted
         ? interrupted(plan, options.singleTransaction ? 0 : done.length, thrown, options.command)
-        : explainLostLease(thrown);
+        : (await isTurnLost(database, worker, settings, thrown))
+          ? lostTurn(settings, {
+              cause: thrown,
+              outcome: outcomeIn(thrown) ?? outcomeAfter(plan, done.length),
+            })
+          : await explainLostConnection(database, worker, plan, settings, {
+              error: thrown,
+              step: options.singleTransaction ? steps.at(-1) : steps[done.length],
+              done: options.singleTransaction ? 0 : done.length,
+              command: options.command,
+            });
       throw await leftovers.addTo(error);
     } finally {
       stop();
@@ -176,6 +192,7 @@ function runSettings(
     triesAgain: settings.lockTimeout !== '0',
     guard: settings.guard,
     lease: settings.lease,
+    proof: proveByLock(settings.token),
     confirmTurn: () => confirmTurn(database, worker, settings),
     keeper: database.sql,
     journal: settings.journal,
@@ -201,8 +218,22 @@ function toRun(
     command,
     durable: prepared === plan.steps.at(-1) || !isPlain(prepared),
     outcome: () => outcomeOf(plan, prepared, done),
-    record: (durationMs) => recordOf(prepared, journal, durationMs),
+    record: (durationMs) =>
+      [
+        ...(hasRowsBefore(plan, prepared) ? [forbidEmptied(journal)] : []),
+        recordOf(prepared, journal, durationMs),
+      ].join('; '),
   };
+}
+
+/** Whether the journal has rows when this step is recorded. */
+function hasRowsBefore({ state, steps }: MigrationPlan, prepared: Prepared): boolean {
+  if (prepared.unit.type === 'hook' || prepared.direction === 'down') return false;
+  const earlier = steps.slice(0, Math.max(0, steps.indexOf(prepared)));
+  return (
+    state.entries.some(({ row }) => row !== undefined) ||
+    earlier.some(({ unit }) => unit.type === 'versioned')
+  );
 }
 
 /** The most frequent kind, of which there can be thousands. */

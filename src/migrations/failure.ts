@@ -2,6 +2,7 @@ import { isConnectionLost, isServerError, type ServerError } from '../db/explain
 import { EduschemaError } from '../errors.ts';
 import type { Statement } from '../sql/split.ts';
 import { type FailedAt, findFailure, writtenStatement } from './failed-at.ts';
+import { explainJournalChange, leaveJournal } from './journal-guard.ts';
 
 /** A statement of a migration that the server refused. */
 export interface StatementFailure {
@@ -19,6 +20,8 @@ export interface FailedMigration {
   /** What state the database is in now, as a sentence. */
   readonly outcome: () => string;
   readonly command: string;
+  /** Whether it runs outside a transaction. */
+  readonly outside?: boolean | undefined;
   /** For a hook: which of them it is. */
   readonly hook?: 'before' | 'after' | undefined;
 }
@@ -37,7 +40,8 @@ export function statementFailed(
   const place: FailedAt | undefined = findFailure(migration, server, statement, messageStart);
   const where = place ? ` at line ${place.line} of ${place.file}` : ` in ${migration.file}`;
   const ended = endedTransaction(error, statement);
-  const reason = ended ? 'it ended the transaction that it runs in' : messageOf(error);
+  const journal = journalProblem(error, statement);
+  const reason = ended ? 'it ended the transaction that it runs in' : (journal ?? messageOf(error));
   const told = [reason, ...context(server)].map((line) => `  ${line}`);
   const shown = place ? ['', place.excerpt] : [];
   const outcome = outcomeAfter(migration, error, statement);
@@ -46,7 +50,7 @@ export function statementFailed(
     `${migration.title} failed${where}${server ? ` (${server.code})` : ''}`,
     {
       excerpt: [...told, ...shown, '', outcome].join('\n'),
-      hint: server?.hint ?? hintFor(server?.code, migration),
+      hint: journal ? leaveJournal : (server?.hint ?? hintFor(server?.code, migration)),
       cause: error,
       details: {
         file: place?.file ?? migration.file,
@@ -64,6 +68,12 @@ export function statementFailed(
   );
 }
 
+/** What went wrong with the journal: what is not a statement of the migration is about it. */
+function journalProblem(error: unknown, statement: Statement | undefined): string | undefined {
+  const gone = !statement && isServerError(error) && error.code === '42P01';
+  return gone ? `it took the journal of eduschema away: ${error.message}` : explainJournalChange(error);
+}
+
 /** Our own check failed: what the statements did by then is committed or gone. */
 function endedTransaction(error: unknown, statement: Statement | undefined): boolean {
   return !statement && isServerError(error) && error.code === '25P01';
@@ -71,9 +81,9 @@ function endedTransaction(error: unknown, statement: Statement | undefined): boo
 
 function outcomeAfter(migration: FailedMigration, error: unknown, statement: Statement | undefined): string {
   if (endedTransaction(error, statement)) return 'what it committed itself stays; it is not recorded';
-  if (!isConnectionLost(error)) return migration.outcome();
-  if (migration.hook === 'before') return migration.outcome();
-  return `the connection was lost: eduschema status says whether it is ${migration.hook ? 'due still' : 'applied'}`;
+  if (!isConnectionLost(error) || migration.hook === 'before') return migration.outcome();
+  if (migration.hook) return 'the connection was lost: eduschema status says whether it is due still';
+  return `${migration.outcome()}${migration.outside ? '; the next run finds out about what was under way' : ''}`;
 }
 
 function messageOf(error: unknown): string {

@@ -23,17 +23,32 @@ export function interrupted(
   command: string,
 ): EduschemaError {
   const { steps, hooks } = plan;
-  const step = steps[done];
-  const partly =
-    step && !isTransactional(step)
-      ? `${nameOfUnit(step.unit)} runs outside a transaction: what it had carried out stays; `
-      : '';
+  const partly = partlyOf(steps[done]);
   const unhooked = done === steps.length && hooks.after.length > 0 ? 'the after hook has not run; ' : '';
   return new EduschemaError(
     'interrupted',
     `interrupted: ${done} of ${steps.length} done; ${partly}${unhooked}${currentOf(plan, done)}`,
     { hint: `run ${command} again to go on`, cause },
   );
+}
+
+/** The same when nobody has said at what it failed. */
+export function outcomeAfter(plan: MigrationPlan, done: number): string {
+  const step = plan.steps[done];
+  if (step && isTransactional(step)) return outcomeOf(plan, step, done);
+  return `${partlyOf(step)}${currentOf(plan, done)}`;
+}
+
+/** What the error says itself about what is true now. */
+export function outcomeIn(error: unknown): string | undefined {
+  const outcome = error instanceof EduschemaError ? error.details?.outcome : undefined;
+  return typeof outcome === 'string' ? outcome : undefined;
+}
+
+function partlyOf(step: Prepared | undefined): string {
+  return step && !isTransactional(step)
+    ? `${nameOfUnit(step.unit)} runs outside a transaction: what it had carried out stays; `
+    : '';
 }
 
 const afterIsDue = 'the after hook is due: the next eduschema migrate runs it, also when nothing is pending';

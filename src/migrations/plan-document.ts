@@ -3,7 +3,7 @@ import type { Database } from '../db/connect.ts';
 import { type SchemaFingerprint, takeFingerprint } from '../db/schema-fingerprint.ts';
 import { toolVersion } from '../tool-version.ts';
 import { hooksJournal, type Journal, repeatableJournal, statementJournal } from './journal.ts';
-import { leaseTable } from './lease.ts';
+import { leaseTable } from './lease-table.ts';
 import type { MigratePlanOptions, MigrationPlan } from './plan.ts';
 import { planTable } from './plan-runs.ts';
 import { describeSteps, type PlannedStep } from './plan-steps.ts';

@@ -54,7 +54,10 @@ export async function notePlanRun(
       const next = plan.steps[count] ?? plan.hooks.after[0];
       if (!next || (count > 0 && !isDue(next))) return;
       const started = performance.now();
-      await log.note('running', before + count, await take());
+      // What is not noted is laid to its steps: no reason to stop. A session that is gone shows itself elsewhere.
+      await take()
+        .then((now) => log.note('running', before + count, now))
+        .catch(() => {});
       last = performance.now();
       cost = last - started;
       spent += cost;
@@ -66,9 +69,8 @@ export async function notePlanRun(
     return done;
   } catch (error) {
     // A commit that nobody saw ending may still come.
-    if (!isConnectionLost(error) && !isConnectionLost((error as Error).cause)) {
-      await noteStop().catch(() => {});
-    }
+    const mayStillCome = isConnectionLost(error) || isConnectionLost((error as Error | undefined)?.cause);
+    if (!mayStillCome) await noteStop().catch(() => {});
     throw withCommand(error, shown);
   }
 
@@ -85,10 +87,9 @@ function withCommand(error: unknown, shown: string): unknown {
   const command = `eduschema migrate --from-plan ${shown}`;
   const named = (text: string | undefined) =>
     text?.replace(/eduschema migrate(?! --from-plan)/g, () => command);
-  const hint =
-    error.hint === `fix the file and run ${command} again` ||
-    error.hint === `fix the hook and run ${command} again`
-      ? `${error.hint.slice(0, 'fix the file'.length)} and make a plan for the rest: eduschema migrate --plan ${shown}`
-      : named(error.hint);
+  const what = /^fix the (file|hook) and run /.exec(error.hint ?? '')?.[1];
+  const hint = what
+    ? `if the ${what} is wrong, fix it and make a plan for the rest (eduschema migrate --plan ${shown}); else run ${command} again`
+    : named(error.hint);
   return new EduschemaError(code, message, { hint, excerpt: named(error.excerpt), details, cause });
 }

@@ -40,7 +40,7 @@ export async function prepareJournal(
   session: Session,
   journal: Journal,
   plan: MigrationPlan,
-  settings: HeldTurn,
+  settings: Omit<HeldTurn, 'token'>,
 ): Promise<void> {
   const statements = [
     ...(await schemaStatements(session, settings)),

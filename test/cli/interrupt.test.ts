@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { openClient } from '../helpers/clients.ts';
+import { until } from '../helpers/process.ts';
 import { type Project, withProject } from '../helpers/project.ts';
 
 const bin = resolve(import.meta.dirname, '../../bin/eduschema.cjs');
@@ -98,7 +99,12 @@ describe('eduschema interrupted', () => {
       },
       async (project) => {
         const { child, ended } = start(project, project.url, 'migrate');
-        await untilRuns(project, 'CREATE TABLE deaf');
+        // Within the block that heeds no cancel.
+        await until('it sleeps', async () => {
+          const [asleep] = await project.sql`SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event = 'PgSleep'`;
+          return asleep !== undefined;
+        });
         child.kill('SIGINT');
         await sleep(700);
         expect(child.exitCode).toBeNull();

@@ -110,7 +110,9 @@ CREATE INDEX CONCURRENTLY t_id ON t (id);
           worker.transaction('add a column to t', (sql) => sql`ALTER TABLE t ADD note text`),
         ),
       );
-      await until('it tries again', () => events.some(({ type }) => type === 'retrying'));
+      await until('it tries again, and says for whom it waits', () =>
+        ['retrying', 'blocked'].every((type) => events.some((event) => event.type === type)),
+      );
       await shop.sql.unsafe('COMMIT');
       await working;
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openClient } from '../helpers/clients.ts';
+import { until } from '../helpers/process.ts';
 import { withProject } from '../helpers/project.ts';
 
 const typed = `
@@ -141,6 +142,30 @@ describe('migrations in TypeScript and JavaScript', () => {
         await migrate();
         expect(await sql`SELECT count(*)::int AS n FROM t`).toEqual([{ n: 4 }]);
         expect(await versions()).toEqual(['1', '2', '3', '4', '5']);
+      },
+    ),
+  );
+
+  it(
+    'notify within their transaction, in a savepoint too, and may not prepare it',
+    withProject(
+      {
+        '1_a.ts':
+          'export const up = async (sql: any) => { await sql.notify("news", "a"); await sql.savepoint("x", (inner: any) => inner.notify("news", "b")); await sql.savepoint((inner: any) => inner.notify("news", "c")); };',
+        '2_b.ts':
+          'export const up = async (sql: any) => { await sql.notify("news", "d"); await sql.prepare("x"); };',
+      },
+      async ({ migrate, connect, versions }) => {
+        const heard: string[] = [];
+        await connect().listen('news', (payload) => heard.push(payload));
+
+        await expect(migrate()).rejects.toMatchObject({
+          details: { reason: expect.stringContaining('PREPARE TRANSACTION is not possible here') },
+        });
+
+        await until('it is heard', () => heard.length >= 3);
+        expect(heard).toEqual(['a', 'b', 'c']);
+        expect(await versions()).toEqual(['1']);
       },
     ),
   );

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { migrate } from '../../src/migrations/migrate.ts';
 import { createDatabase, dropDatabase } from '../helpers/database.ts';
 import { carryOut, differencesOf, fileOf, makePlan, planRest, readPlan, withNote } from '../helpers/plans.ts';
 import { type Project, withProject } from '../helpers/project.ts';
@@ -93,6 +94,25 @@ describe('a plan', () => {
       await expect(project.migrate({ plan: fileOf(project, 'migrations') }, withNote)).rejects.toMatchObject({
         code: 'file-exists',
       });
+    }),
+  );
+
+  it(
+    'can be made by a user who may only read, and carried out by another',
+    withProject(files, async (project) => {
+      await project.migrate({ steps: 1 }, withNote);
+      const reader = await project.createUser();
+      await project.sql.unsafe(`GRANT SELECT ON schema_versions TO ${reader.name};
+        ALTER ROLE ${reader.name} SET default_transaction_read_only = on`);
+
+      await project.open(
+        (database) => migrate(database, { ...project.settings, ...withNote }, { plan: fileOf(project) }),
+        reader.target,
+      );
+
+      expect(readPlan(project).database.user).toBe(reader.name);
+      expect(await carryOut(project)).toMatchObject({ current: '3' });
+      await project.sql.unsafe(`DROP OWNED BY ${reader.name}`);
     }),
   );
 
@@ -478,7 +498,6 @@ describe('what is no plan for this', () => {
       const other = await createDatabase();
       try {
         const refused = project.open(async (database) => {
-          const { migrate } = await import('../../src/migrations/migrate.ts');
           await migrate(database, { ...project.settings, ...withNote }, { fromPlan: fileOf(project) });
         }, other.target);
         expect(await differencesOf(refused)).toEqual([

@@ -1,7 +1,11 @@
+import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { withDatabase } from '../../src/db/connect.ts';
+import { migrate } from '../../src/migrations/migrate.ts';
 import type { MigrationEvent, MigrationSettings } from '../../src/migrations/settings.ts';
 import { openClient } from '../helpers/clients.ts';
+import { targetOf } from '../helpers/database.ts';
 import { hasPgBouncer, startPgBouncer } from '../helpers/pgbouncer.ts';
 import { carryOut, differencesOf, fileOf, makePlan, readPlan, withNote } from '../helpers/plans.ts';
 import { startProcess, until } from '../helpers/process.ts';
@@ -52,7 +56,7 @@ describe('a plan whose run failed', () => {
       await makePlan(project);
       await expect(carryOut(project)).rejects.toMatchObject({
         ...failed,
-        hint: 'fix the file and make a plan for the rest: eduschema migrate --plan plan.json',
+        hint: 'if the file is wrong, fix it and make a plan for the rest (eduschema migrate --plan plan.json); else run eduschema migrate --from-plan plan.json again',
       });
       expect(await runOf(project)).toEqual({ state: 'stopped', done: 2 });
       await makeReady(project);
@@ -161,7 +165,6 @@ describe('a plan whose run failed', () => {
           'repeatable/b.sql': 'SELECT 1 / count(*) FROM t;',
         });
         await project.sql`DELETE FROM schema_versions_repeatable WHERE name = 'never'`;
-        const { rmSync } = await import('node:fs');
         rmSync(`${project.settings.directory}/repeatable/old.sql`);
         await makePlan(project);
         expect(readPlan(project)).toMatchObject({ forgotten: ['old'] });
@@ -255,13 +258,31 @@ describe('a plan whose run failed', () => {
       await makePlan(project);
       const user = await project.createUser();
       const refused = project.open(async (database) => {
-        const { migrate } = await import('../../src/migrations/migrate.ts');
         await migrate(database, project.settings, { fromPlan: fileOf(project) });
       }, user.target);
 
       await expect(refused).rejects.toMatchObject({ code: 'permission-denied' });
       expect(names(await carryOut(project).catch(() => ({ done: [] })))).toEqual([]);
       expect(await project.versions()).toEqual(['1', '2']);
+    }),
+  );
+});
+
+describe('a plan whose run cannot be noted', () => {
+  it(
+    'for a view that somebody locks is carried out all the same',
+    withProject({ '1_wait.sql': 'SELECT pg_sleep(1);', '2_t.sql': 'CREATE TABLE t ();' }, async (project) => {
+      await project.sql`CREATE VIEW locked AS SELECT 1 AS one`;
+      await makePlan(project);
+      const running = carryOut(project);
+      await until('it is begun', async () => (await runOf(project)) !== undefined);
+      const client = await openClient(project, 'in the way');
+      await client.begin('LOCK TABLE locked IN ACCESS EXCLUSIVE MODE');
+
+      expect(names(await running)).toEqual(['1_wait', '2_t']);
+      expect(await runOf(project)).toEqual({ state: 'running', done: 0 });
+      await client.sql.unsafe('ROLLBACK');
+      expect(await carryOut(project)).toMatchObject({ done: [], current: '2' });
     }),
   );
 });
@@ -377,6 +398,128 @@ describe('a plan whose run was killed', () => {
   );
 });
 
+describe('hooks in a plan', () => {
+  const before = 'CREATE TABLE IF NOT EXISTS runs (n int); INSERT INTO runs VALUES (1);';
+  const hooks = { before, after: 'INSERT INTO runs VALUES (2);' };
+  const runs = async ({ sql }: Project) => (await sql`SELECT n FROM runs ORDER BY ctid`).map(({ n }) => n);
+
+  it(
+    'stand in it, and a change of them is refused',
+    withProject(fails, async (project) => {
+      await makePlan(project, {}, { hooks });
+      expect(readPlan(project).hooks).toMatchObject({
+        before: [
+          {
+            name: 'before hook',
+            statements: [
+              { sql: expect.stringContaining('CREATE TABLE') },
+              { sql: 'INSERT INTO runs VALUES (1)' },
+            ],
+          },
+        ],
+        after: [{ name: 'after hook', statements: [{ sql: 'INSERT INTO runs VALUES (2)' }] }],
+      });
+
+      const other = { before, after: 'INSERT INTO runs VALUES (3);' };
+      expect(await differencesOf(carryOut(project, {}, { hooks: other }))).toEqual([
+        'changed after hook: statement 1 at line 1 of hooks.after is another one',
+      ]);
+      expect(await differencesOf(carryOut(project, {}, {}))).toEqual([
+        'gone before hook: there is no hooks.before to carry out',
+        'gone after hook: there is no hooks.after to carry out',
+      ]);
+      const more = { before, after: [hooks.after, 'SELECT 1;'] };
+      expect(await differencesOf(carryOut(project, {}, { hooks: more }))).toEqual([
+        'new after hook 1: it is not in the plan',
+        'new after hook 2: it is not in the plan',
+        'gone after hook: there is no hooks.after to carry out',
+      ]);
+    }),
+  );
+
+  it(
+    'that are functions are compared by their text',
+    withProject({ '1_t.sql': 'CREATE TABLE t (id int);' }, async (project) => {
+      const { warnings } = await makePlan(project, {}, { hooks: { after: async () => 1 } });
+      expect(warnings).toEqual([
+        'the after hook is a function: the plan has the checksum of its text, not its statements, nor what it calls',
+      ]);
+
+      expect(await differencesOf(carryOut(project, {}, { hooks: { after: async () => 2 } }))).toEqual([
+        'changed after hook: hooks.after was edited',
+      ]);
+      expect(names(await carryOut(project, {}, { hooks: { after: async () => 1 } }))).toEqual(['1_t']);
+    }),
+  );
+
+  it(
+    'run with it, and again with the rest of it',
+    withProject(fails, async (project) => {
+      await makePlan(project, {}, { hooks });
+      await expect(carryOut(project, {}, { hooks })).rejects.toMatchObject(failed);
+      await makeReady(project);
+
+      expect(await carryOut(project, {}, { hooks })).toMatchObject({
+        done: [{ name: '3_ready' }, { name: '4_last' }],
+        hooks: [{ name: 'before hook' }, { name: 'after hook' }],
+      });
+      expect(await runs(project)).toEqual([1, 1, 2]);
+      expect(await carryOut(project, {}, { hooks })).toMatchObject({ done: [], hooks: [] });
+    }),
+  );
+
+  it(
+    'that failed after all migrations run when it is carried out again',
+    withProject({ '1_t.sql': 'CREATE TABLE t (id int);' }, async (project) => {
+      const failing = { after: 'SELECT 1 / count(*) FROM t;' };
+      await makePlan(project, {}, { hooks: failing });
+      await expect(carryOut(project, {}, { hooks: failing })).rejects.toMatchObject({
+        code: 'hook-failed',
+        hint: 'if the hook is wrong, fix it and make a plan for the rest (eduschema migrate --plan plan.json); else run eduschema migrate --from-plan plan.json again',
+      });
+      expect(await differencesOf(carryOut(project, {}, { hooks: { after: 'SELECT 1;' } }))).toEqual([
+        'changed after hook: statement 1 at line 1 of hooks.after is another one',
+      ]);
+      await alter(project);
+      expect(await differencesOf(carryOut(project, {}, { hooks: failing }))).toEqual([
+        'new column public.t.strange',
+      ]);
+      await project.sql`ALTER TABLE t DROP strange`;
+      await makeReady(project);
+
+      expect(await carryOut(project, {}, { hooks: failing })).toMatchObject({
+        done: [],
+        hooks: [{ name: 'after hook' }],
+      });
+    }),
+  );
+
+  it(
+    'before it may have run when it was killed: what differs is laid to them',
+    withProject(fails, async (project) => {
+      const slow = { before: `${before} SELECT pg_sleep(1);` };
+      await makePlan(project, {}, { hooks: slow });
+      const running = carryOut(project, {}, { hooks: slow });
+      running.catch(() => {});
+      await until('it is begun', async () => (await runOf(project))?.state === 'begun');
+      const client = await openClient(project, 'in the way');
+      await client.begin('LOCK TABLE schema_versions_plans IN EXCLUSIVE MODE');
+      await until('the hook has run', async () => (await runs(project).catch(() => [])).length === 1);
+      await project.sql`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name LIKE 'eduschema%'`;
+      await expect(running).rejects.toThrow();
+      await client.sql.unsafe('ROLLBACK');
+      const { said, settings } = listening();
+
+      await expect(carryOut(project, {}, { ...settings, hooks: slow })).rejects.toMatchObject(failed);
+      expect(said[1]).toBe(
+        'the last run was killed before it could note the schema; these are laid to before hook:\n  new      table public.runs',
+      );
+      expect(await project.versions()).toEqual(['1', '2']);
+    }),
+  );
+});
+
 describe('a plan that two carry out at once', () => {
   it(
     'is carried out once',
@@ -396,8 +539,6 @@ describe.runIf(hasPgBouncer())('a plan through a pooler', () => {
     withProject(fails, async (project) => {
       const pooler = await startPgBouncer({ poolSize });
       try {
-        const { migrate } = await import('../../src/migrations/migrate.ts');
-        const { targetOf } = await import('../helpers/database.ts');
         const through = (options: Parameters<typeof migrate>[2], settings: Partial<MigrationSettings> = {}) =>
           project.open(
             (database) => migrate(database, { ...project.settings, ...withNote, ...settings }, options),
@@ -426,9 +567,6 @@ describe.runIf(hasPgBouncer())('a plan through a pooler', () => {
       const owner = await project.createUser();
       await project.sql.unsafe(`GRANT CREATE ON SCHEMA public TO ${owner.name}`);
       try {
-        const { migrate } = await import('../../src/migrations/migrate.ts');
-        const { targetOf } = await import('../helpers/database.ts');
-        const { withDatabase } = await import('../../src/db/connect.ts');
         const settings = { ...project.settings, role: owner.name };
         for (const options of [{ plan: fileOf(project) }, { fromPlan: fileOf(project) }])
           await withDatabase(targetOf(pooler.urlOf(project.url)), { role: owner.name }, (database) =>

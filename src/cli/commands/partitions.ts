@@ -1,11 +1,21 @@
 import type { Command } from 'commander';
 import type { Runner } from '../run.ts';
 import { partitionsConvertCommand } from './partitions/convert.ts';
+import { partitionsEnsureCommand } from './partitions/ensure.ts';
 import { partitionsListCommand } from './partitions/list.ts';
+import { partitionsRestoreCommand } from './partitions/restore.ts';
+import { partitionsRetainCommand } from './partitions/retain.ts';
 import { partitionsUndoCommand } from './partitions/undo.ts';
 
 /** `eduschema partitions <verb>`: a file a verb, in the order of a DBA's needs. */
-const verbs = [partitionsListCommand, partitionsConvertCommand, partitionsUndoCommand];
+const verbs = [
+  partitionsListCommand,
+  partitionsEnsureCommand,
+  partitionsConvertCommand,
+  partitionsUndoCommand,
+  partitionsRetainCommand,
+  partitionsRestoreCommand,
+];
 
 /** `eduschema partitions` */
 export function partitionsCommand(program: Command, runner: Runner): void {
