@@ -75,4 +75,5 @@ export type ErrorCode =
   | 'partition-occupied'
   | 'rows-orphaned'
   | 'table-changed'
+  | 'transaction-open'
   | 'proof-failed';

@@ -102,7 +102,8 @@ export function isTime(text: string): boolean {
   return /^\d+(\.\d+)?\s*(us|ms|s|min|h|d)?$/.test(text);
 }
 
-function parseTime(text: string): string {
+/** A time as PostgreSQL takes it, for commander. */
+export function parseTime(text: string): string {
   if (isTime(text)) return text;
   throw new InvalidArgumentError('It must be a time as PostgreSQL takes it: 500ms, 10s, 2min, 0.');
 }

@@ -24,6 +24,8 @@ export interface Prepared {
   readonly choices: Choices;
   readonly partitions: readonly PlannedPartition[];
   readonly state: ConversionState;
+  /** Split: what the table takes on the disk, for a person. */
+  readonly size?: string;
 }
 
 /**

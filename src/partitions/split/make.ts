@@ -11,7 +11,7 @@ import { planPartitions, planTwin } from '../convert/twin.ts';
 import { bareOf, madeOf } from './bare.ts';
 import { createCapture, dropCapture, startCapture, stopCapture } from './capture.ts';
 import { changesOf, type Pair } from './pair.ts';
-import { beginCopy, createState, dropState, stateTableOf } from './run-state.ts';
+import { beginCopy, createState, dropState } from './run-state.ts';
 
 /** What tells which columns and choices a twin was made from. */
 export const splitMark = (table: TableDescription, choices: Choices): TwinMark => ({
@@ -65,9 +65,3 @@ function takeBack(table: QualifiedName, hasTwin: boolean): PlannedStatement[] {
     dropState(table),
   ];
 }
-
-/** Names that the work needs beside those of the twin. */
-export const workNamesOf = (table: QualifiedName): string[] => {
-  const changes = changesOf(table).name;
-  return [changes, stateTableOf(table).name];
-};

@@ -18,6 +18,7 @@ import { listTakenNames } from '../convert/taken-names.ts';
 import { type Day, startOfPeriod } from '../period.ts';
 import { madeOf } from './bare.ts';
 import { daysOf, lastDay, listDays, listSplitPartitions } from './periods.ts';
+import { findRemains } from './remains.ts';
 import { readState } from './run-state.ts';
 
 /** What the old table and its indexes are called afterwards, behind their names. */
@@ -52,6 +53,10 @@ export async function prepareSplit(
     ...ofCopying(table),
     ...(await ofRowSecurity(sql, table)),
     ...(await ofMaterializedViews(sql, table)),
+    ...(await findRemains(sql, table)).taken.map((name) => ({
+      what: `${shown({ schema: table.schema, name })} exists already, and the conversion needs its name`,
+      remedy: 'rename it',
+    })),
   ];
   if (isMade || obstacles.length > 0) {
     obstacles.push(...(await listTakenNames(sql, table, choices, [])));
@@ -65,6 +70,8 @@ export async function prepareSplit(
       indexed: isIndexed(table, choices.column),
     }),
   );
+  const [{ size }] = await sql<[{ size: string }]>`
+    SELECT pg_size_pretty(pg_total_relation_size(${table.oid}::oid)) AS size`;
   const days = await chooseDays(sql, facts, choices, today);
   const chosen: Choices = from === undefined && days ? { ...choices, end: days[0] as Day } : choices;
   const partitions = days ? await listSplitPartitions(sql, table, chosen, days) : [];
@@ -74,7 +81,7 @@ export async function prepareSplit(
     ...(looksAtRows ? [...listRowObstacles(facts, choices), ...ofEarliest(facts, choices)] : []),
   ];
   if (inTheWay.length > 0) throw unsuitable(table, inTheWay);
-  return { request, table, choices: chosen, partitions, state };
+  return { request, table, choices: chosen, partitions, state, size };
 }
 
 async function chooseDays(

@@ -8,9 +8,15 @@ import { listDifferences, type PeriodProof, provePeriods, takeSnapshot } from '.
 import { sameKey } from './key.ts';
 import type { Pair } from './pair.ts';
 
+/** A period in both tables, and the partition that has it. */
+export interface PartitionProof extends PeriodProof {
+  /** Of a time, or of none, that no period has: the default one. */
+  readonly partition: string;
+}
+
 /** Two tables, compared in one snapshot. */
 export interface SplitProof {
-  readonly periods: readonly PeriodProof[];
+  readonly periods: readonly PartitionProof[];
   /** Changes that were noted and not yet made good in that snapshot; their rows were left out on both sides. */
   readonly noted: number;
 }
@@ -36,12 +42,20 @@ export async function proveSplit(
     bounds: partitions.flatMap((partition) => (partition.from ? [partition.from.value] : [])),
     except: `NOT EXISTS (SELECT FROM ${quoteName(changes)} AS c WHERE ${sameKey(key, 'c', 'r')})`,
   };
+  const partitionOf = (period: PeriodProof) =>
+    partitions.find((one) => !period.timeless && !one.isDefault && (one.from?.value ?? null) === period.from)
+      ?.name.name ??
+    partitions.find(({ isDefault }) => isDefault)?.name.name ??
+    '';
   return worker.transaction(`compare ${shown(from)} and ${shown(to)}`, async (sql) => {
     await takeSnapshot(sql);
     const [{ noted }] = await sql.unsafe<[{ noted: number }]>(
       `SELECT count(*)::float8 AS noted FROM ${quoteName(changes)}`,
     );
-    const periods = await provePeriods(sql, subject);
+    const periods = (await provePeriods(sql, subject)).map((period) => ({
+      ...period,
+      partition: partitionOf(period),
+    }));
     const wrong = periods.filter(({ equal }) => !equal);
     if (wrong.length === 0) return { periods, noted };
     const rows = [];

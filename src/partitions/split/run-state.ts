@@ -23,6 +23,8 @@ export interface RunState {
   readonly done: readonly string[];
   /** The definitions of the indexes that the twin has, by their names. */
   readonly indexes: Readonly<Record<string, string>>;
+  /** A transaction that came after the copy. */
+  readonly copied: string | null;
 }
 
 /** The name of the table with the state of the conversion of `table`. */
@@ -36,8 +38,9 @@ export function createState(table: QualifiedName, owner: string): PlannedStateme
   return [
     `CREATE TABLE ${state} (phase text NOT NULL, block bigint NOT NULL DEFAULT 0, end_block bigint NOT NULL DEFAULT 0,
   file bigint NOT NULL DEFAULT 0, rows bigint NOT NULL DEFAULT 0, done text[] NOT NULL DEFAULT '{}',
-  indexes jsonb NOT NULL DEFAULT '{}')`,
+  indexes jsonb NOT NULL DEFAULT '{}', copied xid8)`,
     `ALTER TABLE ${state} OWNER TO ${quoteIdentifier(owner)}`,
+    `COMMENT ON TABLE ${state} IS ${quoteLiteral(`eduschema: how far the conversion of ${table.schema}.${table.name} is`)}`,
     `INSERT INTO ${state} (phase) VALUES ('capture')`,
   ].map((sql) => ({ sql, why: 'one row, which says how far the conversion is' }));
 }
@@ -85,7 +88,8 @@ export function tickOff(table: QualifiedName, partition: string): PlannedStateme
 /** The statement that says which indexes the twin has, and that the swap is next. */
 export function saveIndexes(table: QualifiedName, indexes: RunState['indexes']): PlannedStatement {
   return {
-    sql: `UPDATE ${quoteName(stateTableOf(table))} SET phase = 'swap', done = '{}', indexes = ${quoteLiteral(JSON.stringify(indexes))}`,
+    sql: `UPDATE ${quoteName(stateTableOf(table))} SET phase = 'swap', done = '{}', indexes = ${quoteLiteral(JSON.stringify(indexes))},
+  copied = coalesce(copied, pg_catalog.pg_current_xact_id())`,
     why: 'next is: swap',
   };
 }
@@ -101,7 +105,7 @@ export async function readState(
   ]);
   if (!found.there) return undefined;
   const [row] = await sql.unsafe<(Omit<RunState, 'done' | 'indexes'> & { done: string; indexes: string })[]>(
-    `SELECT phase, block::float8, end_block::float8 AS "endBlock", file::float8, rows::float8, to_json(done)::text AS done, indexes::text FROM ${state}`,
+    `SELECT phase, block::float8, end_block::float8 AS "endBlock", file::float8, rows::float8, to_json(done)::text AS done, indexes::text, copied::text FROM ${state}`,
   );
   return row && { ...row, done: JSON.parse(row.done), indexes: JSON.parse(row.indexes) };
 }

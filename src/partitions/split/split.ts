@@ -15,8 +15,10 @@ import { createCopyProgress } from './copy-progress.ts';
 import { planDress } from './dress.ts';
 import { hasIndexes, listLeaves, planLeafIndexes, planTwinIndexes } from './leaves.ts';
 import { planCapture, planMake, planTakeSplitBack } from './make.ts';
+import { waitForOldSnapshots } from './old-snapshots.ts';
 import { findPair, type Pair } from './pair.ts';
 import { proveSplit } from './prove-split.ts';
+import { findRemains } from './remains.ts';
 import { catchUp } from './replay.ts';
 import { enter, type RunState, readState, saveBlock } from './run-state.ts';
 import { isCaptured, swapSplit } from './split-swap.ts';
@@ -53,7 +55,8 @@ export async function split(
   });
   const found = await readState(sql, table);
   if (!found || state.twin?.mark?.made !== madeOf(table, choices)) {
-    if (found || state.twin) await carryOut(planTakeSplitBack(table));
+    if ((await findRemains(sql, table)).any || state.twin)
+      await carryOut(planTakeSplitBack(table, state.twin !== undefined));
     await carryOut(planMake(prepared, pair));
   }
   const phases: Phases = { ...prepared, worker, steps, settings, pair, carryOut };
@@ -128,7 +131,7 @@ const mostTries = 10;
 /** Changes that may be left when the lock is asked for. */
 const enough = 500;
 
-async function swap(phases: Phases, { indexes }: RunState): Promise<Swapped | 'anew'> {
+async function swap(phases: Phases, { indexes, copied }: RunState): Promise<Swapped | 'anew'> {
   const { worker, table, pair, steps, carryOut, choices } = phases;
   const { sql } = worker.session;
   const follow = () =>
@@ -142,6 +145,7 @@ async function swap(phases: Phases, { indexes }: RunState): Promise<Swapped | 'a
   await steps.run(`compare ${shown(table)} and its twin`, () =>
     proveSplit(worker, pair, { partitioned: pair.to, column: choices.column }),
   );
+  if (copied !== null) await waitForOldSnapshots(worker, table, copied, phases.settings);
   for (let tries = 1; ; tries++) {
     if (!(await follow())) return 'anew';
     const { outcome, lockedMs } = await steps.run(`put the twin in the place of ${shown(table)}`, () =>

@@ -15,7 +15,7 @@ import type { TableDescription } from '../convert/table-description.ts';
 import { withSuffix } from '../partition-name.ts';
 import { findSplit, type Split } from '../split/after-swap.ts';
 import { listCome } from '../split/come-since.ts';
-import { readState } from '../split/run-state.ts';
+import { findRemains } from '../split/remains.ts';
 import { findIndexPairs, listNewer, type NewerPartition } from './undo-facts.ts';
 
 /** Where the way back begins. */
@@ -77,7 +77,7 @@ async function beforeSwap(sql: Sql, table: TableDescription): Promise<PreparedUn
   const state = await underUtc(sql, (inside) => findState(inside, table));
   const mark = state.twin?.mark;
   if (mark?.method === 'undo') return { stage: 'back', table, mark };
-  const isSplit = mark?.method === 'split' || (await readState(sql, table)) !== undefined;
+  const isSplit = mark?.method === 'split' || (await findRemains(sql, table)).any;
   return mark || state.proof || state.wide.length > 0 || isSplit
     ? { stage: 'unfinished', table, state, isSplit }
     : { stage: 'nothing', table };

@@ -1,18 +1,23 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { QualifiedName } from '../../../db/identifiers.ts';
 import { defaultLockTimeout } from '../../../db/lock-settings.ts';
+import { millisecondsOf } from '../../../db/milliseconds.ts';
 import { parseName } from '../../../db/parse-name.ts';
+import { renderPlan as renderSteps } from '../../../db/plan.ts';
+import { EduschemaError } from '../../../errors.ts';
 import { countOf, showDuration } from '../../../output/duration.ts';
 import type { Report } from '../../../output/report.ts';
 import type { ConvertResult } from '../../../partitions/convert/convert.ts';
 import type { Prepared } from '../../../partitions/convert/prepare.ts';
 import { type Unit, units } from '../../../partitions/period.ts';
+import type { SplitProof } from '../../../partitions/split/prove-split.ts';
 import { confirm } from '../../confirm.ts';
 import { watchMigrations } from '../../migration-report.ts';
-import { addWorkOptions, type CommonOptions } from '../../options.ts';
+import { addWorkOptions, type CommonOptions, parseTime } from '../../options.ts';
 import type { DatabaseContext, Runner } from '../../run.ts';
 
 interface Options extends CommonOptions {
-  readonly by: string;
+  readonly by?: string;
   readonly method?: 'attach' | 'split';
   readonly unit?: Unit;
   readonly zone?: string;
@@ -20,6 +25,8 @@ interface Options extends CommonOptions {
   readonly from?: string;
   readonly widen?: string[];
   readonly dropIncomingFk?: string[];
+  readonly pause?: string;
+  readonly finish?: boolean;
   readonly dryRun?: boolean;
 }
 
@@ -28,7 +35,7 @@ export function partitionsConvertCommand(partitions: Command, runner: Runner): v
   const command = partitions
     .command('convert <table>')
     .description('partition a table that is in use; asks first')
-    .requiredOption('--by <column>', 'date, timestamp or timestamptz column to partition by')
+    .option('--by <column>', 'date, timestamp or timestamptz column to partition by')
     .addOption(
       new Option(
         '--method <method>',
@@ -45,6 +52,12 @@ export function partitionsConvertCommand(partitions: Command, runner: Runner): v
       collect,
     )
     .option('--drop-incoming-fk <name>', 'this foreign key of another table may be dropped', collect)
+    .option(
+      '--pause <time>',
+      'split: rest between batches, so that others have the disk (default: 0)',
+      parseTime,
+    )
+    .option('--finish', 'after a split: drop the old table; from then on there is no undo')
     .option('-n, --dry-run', 'print the SQL, change nothing')
     .option('-y, --yes', 'do not ask')
     .action(runner.database(load, convertTable));
@@ -52,41 +65,79 @@ export function partitionsConvertCommand(partitions: Command, runner: Runner): v
 }
 
 async function load() {
-  const [preparing, planning, notices, converting] = await Promise.all([
+  const [preparing, planning, notices, converting, splitPlan, finishing] = await Promise.all([
     import('../../../partitions/convert/prepare.ts'),
     import('../../../partitions/convert/conversion-plan.ts'),
     import('../../../partitions/convert/notices.ts'),
     import('../../../partitions/convert/convert.ts'),
+    import('../../../partitions/split/split-plan.ts'),
+    import('../../../partitions/split/finish-split.ts'),
   ]);
-  return { ...preparing, ...planning, ...notices, ...converting };
+  return { ...preparing, ...planning, ...notices, ...converting, ...splitPlan, ...finishing };
 }
 
-async function convertTable(
-  room: Awaited<ReturnType<typeof load>>,
-  context: DatabaseContext<Options>,
-  name = '',
-): Promise<Report> {
+type Room = Awaited<ReturnType<typeof load>>;
+
+async function convertTable(room: Room, context: DatabaseContext<Options>, name = ''): Promise<Report> {
   const { database, options, settings } = context;
-  const { dropIncomingFk: dropIncoming, ...rest } = options;
-  const request = { ...rest, dropIncoming, table: parseName(name, settings.migrations.schema) };
+  const table = parseName(name, settings.migrations.schema);
+  if (options.finish) return finish(room, context, table);
+  const { dropIncomingFk: dropIncoming, by, ...rest } = options;
+  if (by === undefined)
+    throw new EduschemaError('usage', 'convert needs the column to partition by', {
+      hint: 'add --by <column>',
+    });
+  const request = { ...rest, by, dropIncoming, table };
   const prepared = await room.prepareConversion(database, request);
   if (options.dryRun) {
-    const text = prepared
-      ? room.renderConversion(prepared, settings.migrations.lockTimeout ?? defaultLockTimeout)
-      : '-- nothing to do\n';
-    return { rows: [], summary: {}, text };
+    const lockTimeout = settings.migrations.lockTimeout ?? defaultLockTimeout;
+    return { rows: [], summary: {}, text: await renderPlan(room, context, prepared, lockTimeout) };
   }
   if (prepared) await ask(room, context, prepared);
-  return reportConversion(await room.convert(database, request, watchMigrations(context)));
+  const pauseMs = options.pause === undefined ? 0 : millisecondsOf(options.pause, 'pause');
+  return reportConversion(await room.convert(database, request, { ...watchMigrations(context), pauseMs }));
+}
+
+async function renderPlan(
+  room: Room,
+  { database }: DatabaseContext<Options>,
+  prepared: Prepared | undefined,
+  lockTimeout: string,
+): Promise<string> {
+  if (!prepared) return '-- nothing to do\n';
+  return prepared.choices.method === 'split'
+    ? room.renderSplit(database.sql, prepared, lockTimeout)
+    : room.renderConversion(prepared, lockTimeout);
+}
+
+/** Ends a split for good. */
+async function finish(room: Room, context: DatabaseContext<Options>, table: QualifiedName): Promise<Report> {
+  const { database, options, settings } = context;
+  const found = await room.prepareFinish(database, table);
+  if (options.dryRun) {
+    const lockTimeout = settings.migrations.lockTimeout ?? defaultLockTimeout;
+    return { rows: [], summary: {}, text: renderSteps(room.planFinish(found), lockTimeout) };
+  }
+  const [name, old] = [`${table.schema}.${table.name}`, found.old.name];
+  await confirm(context, `${old} will be dropped; ${name} cannot be made what it was after that.`);
+  const { steps } = await room.finishSplit(database, table, watchMigrations(context));
+  return {
+    columns: stepColumns,
+    rows: steps,
+    summary: { table: name, dropped: old },
+    message: `${old} is gone; ${name} is in partitions for good`,
+  };
 }
 
 /** Shows what changes for others, and asks. */
 async function ask(
-  { listNotices }: Awaited<ReturnType<typeof load>>,
+  { listNotices, listCopyNotices }: Room,
   context: DatabaseContext<Options>,
-  { table, choices }: Prepared,
+  prepared: Prepared,
 ): Promise<void> {
-  for (const notice of listNotices(table, choices)) context.progress.say(notice);
+  const { table, choices } = prepared;
+  const copying = choices.method === 'split' ? listCopyNotices(prepared) : [];
+  for (const notice of [...listNotices(table, choices), ...copying]) context.progress.say(notice);
   const { unit } = choices.policy;
   await confirm(
     context,
@@ -94,18 +145,21 @@ async function ask(
   );
 }
 
-function reportConversion({ table, steps, converted, lockedMs, partitions }: ConvertResult): Report {
+const stepColumns = [
+  { key: 'title', title: 'step' },
+  { key: 'durationMs', title: 'time', align: 'right', show: showDuration },
+] as const;
+
+function reportConversion(result: ConvertResult): Report {
+  if (result.split?.proof) return reportSplit(result, result.split.proof);
+  const { table, steps, converted, lockedMs, partitions } = result;
   const name = `${table.schema}.${table.name}`;
   const [first] = converted;
   const where = first
     ? `; its rows stay in ${first.name.name}, in the file that they were in (${first.fileNode})`
     : '';
-  const locked = lockedMs === null ? '' : `; it was locked for ${lockedMs} ms`;
   return {
-    columns: [
-      { key: 'title', title: 'step' },
-      { key: 'durationMs', title: 'time', align: 'right', show: showDuration },
-    ],
+    columns: stepColumns,
     rows: steps,
     summary: {
       table: name,
@@ -118,7 +172,42 @@ function reportConversion({ table, steps, converted, lockedMs, partitions }: Con
     message:
       steps.length === 0
         ? `nothing to do: ${name} is partitioned, with ${countOf(partitions, 'partition')}`
-        : `${name} is partitioned, with ${countOf(partitions, 'partition')}${where}${locked}`,
+        : `${name} is partitioned, with ${countOf(partitions, 'partition')}${where}${lockedFor(lockedMs)}`,
+  };
+}
+
+const lockedFor = (lockedMs: number | null) =>
+  lockedMs === null ? '' : `; it was locked for ${lockedMs} ms`;
+
+/** The proof is what a person wants to see; the steps were told as they were done. */
+function reportSplit(
+  { table, partitions, lockedMs, steps, split }: ConvertResult,
+  { periods, noted }: SplitProof,
+): Report {
+  const name = `${table.schema}.${table.name}`;
+  const old = split?.old.name ?? '';
+  const count = periods.reduce((sum, { rows: [, now] }) => sum + now, 0);
+  const rows = periods.map(({ partition, from, rows: [before, now], checksums: [was, is], equal }) => ({
+    partition,
+    from,
+    rowsBefore: before,
+    rows: now,
+    checksumBefore: was,
+    checksum: is,
+    equal,
+  }));
+  const late = noted === 0 ? '' : `; ${countOf(noted, 'change')} that came since are noted`;
+  return {
+    columns: [
+      { key: 'partition', title: 'partition' },
+      { key: 'rowsBefore', title: `rows in ${old}`, align: 'right' },
+      { key: 'rows', title: `rows in ${table.name}`, align: 'right' },
+      { key: 'checksum', title: 'checksum of both' },
+    ],
+    rows,
+    summary: { table: name, old, partitions, rows: count, noted, lockedMs, steps },
+    message: `${name} is partitioned, with ${countOf(partitions, 'partition')}: ${count.toLocaleString('en')} rows, the same in both${late}${lockedFor(lockedMs)}
+${old} stays until you say so: eduschema partitions convert ${name} --finish, or undo`,
   };
 }
 
