@@ -63,4 +63,9 @@ export type ErrorCode =
   | 'index-invalid'
   | 'journal-invalid'
   | 'table-missing'
-  | 'table-unsuitable';
+  | 'table-unsuitable'
+  | 'partition-missing'
+  | 'schema-behind'
+  | 'seed-invalid'
+  | 'seed-differs'
+  | 'seed-failed';

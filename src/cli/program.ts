@@ -9,6 +9,8 @@ import { migrateCommand } from './commands/migrate.ts';
 import { newCommand } from './commands/new.ts';
 import { partitionsCommand } from './commands/partitions.ts';
 import { rollbackCommand } from './commands/rollback.ts';
+import { searchCommand } from './commands/search.ts';
+import { seedCommand } from './commands/seed.ts';
 import { statusCommand } from './commands/status.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { createRunner, type Runner, showError } from './run.ts';
@@ -27,6 +29,8 @@ const commands: Readonly<Record<string, AddCommand>> = {
   baseline: baselineCommand,
   lock: lockCommand,
   partitions: partitionsCommand,
+  seed: seedCommand,
+  search: searchCommand,
   db: dbCommand,
 };
 
