@@ -1,10 +1,12 @@
 #!/usr/bin/env node
-const { main, endEarly } = require('../dist/cli.cjs');
+const exit = process.exit.bind(process);
+const { main, endEarly, tellStray } = require('../dist/cli.cjs');
 
 // Thrown outside of every command: by code that a migration left behind, or by a bug. The stack says which.
 process.on('uncaughtException', (error) => {
+  if (tellStray(error)) return;
   process.stderr.write(`an error was thrown that nobody waited for: ${error?.stack ?? error}\n`);
-  process.exit(3);
+  exit(3);
 });
 
 // When nothing is left to wait for, Node ends the process, with 0 unless it is told otherwise.
@@ -17,4 +19,6 @@ process.once('beforeExit', () => {
 main(process.argv.slice(2)).then((exitCode) => {
   done = true;
   process.exitCode = exitCode;
+  // What a migration has left running does not keep the process: all that counts is written.
+  setInterval(() => process.stdout.writableLength === 0 && exit(exitCode), 500).unref();
 });

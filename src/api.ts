@@ -8,6 +8,7 @@ import { EduschemaError } from './errors.ts';
 import type { BaselineResult } from './migrations/baseline.ts';
 import type { MigrateResult } from './migrations/carry-out.ts';
 import type { MigrateOptions, RollbackOptions } from './migrations/migrate.ts';
+import type { NamedFile } from './migrations/plan-file.ts';
 import type { MigrationSettings } from './migrations/settings.ts';
 import type { StatusResult } from './migrations/status.ts';
 import type { VerifyRow } from './migrations/verify.ts';
@@ -23,13 +24,23 @@ export interface MigrationOptions extends Partial<Omit<MigrationSettings, 'journ
   readonly journal?: { readonly schema?: string; readonly table?: string } | undefined;
 }
 
+/** As in MigrateOptions, with plans by their paths. */
+export interface PlanOptions extends Omit<MigrateOptions, 'plan' | 'fromPlan'> {
+  readonly plan?: string | undefined;
+  readonly fromPlan?: string | undefined;
+}
+
 /** Applies what is pending: as `eduschema migrate`. */
 export async function migrate(
-  options: ConnectionOptions & MigrationOptions & MigrateOptions,
+  options: ConnectionOptions & MigrationOptions & PlanOptions,
 ): Promise<MigrateResult> {
   const room = await import('./migrations/migrate.ts');
   return withDatabase(targetOf(options), { role: options.role }, (database) =>
-    room.migrate(database, settingsOf(options), options),
+    room.migrate(database, settingsOf(options), {
+      ...options,
+      plan: namedFile(options.plan),
+      fromPlan: namedFile(options.fromPlan),
+    }),
   );
 }
 
@@ -80,6 +91,10 @@ export async function newMigration(options: {
     typescript: options.typescript,
     now: new Date(),
   });
+}
+
+function namedFile(file: string | undefined): NamedFile | undefined {
+  return file === undefined ? undefined : { path: resolve(file), shown: file };
 }
 
 function targetOf({ url, sql }: ConnectionOptions): Target {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { TransactionSql } from 'postgres';
 import { EduschemaError } from './errors.ts';
 
 /** What `eduschema.config.ts`, `.js`, `.mjs` or `.json` may hold. */
@@ -32,6 +33,64 @@ export interface Config {
   readonly wait?: number;
   /** Values for `$(name)` in SQL migrations that say `placeholders:true`; names are of a-z, 0-9 and _. */
   readonly placeholders?: Readonly<Record<string, string>>;
+  /** What runs once before the first pending migration, and once after the last one. */
+  readonly hooks?: Hooks;
+  /** How tables are partitioned by time. */
+  readonly partitions?: PartitionsConfig;
+}
+
+/** How a table is partitioned by time: what its comment leaves open, or, in an entry of its own, overrides. */
+export interface PartitionPolicyConfig {
+  /** Where a period begins: a zone of the server's, `Asia/Seoul` without it. */
+  readonly zone?: string;
+  /** `day`, `week`, `month`, `quarter` or `year`; as long as the table's partitions are without it. */
+  readonly unit?: string;
+  /** How far ahead of today partitions are made: `90d`, `3mo`, `1y`; `3mo` without it. */
+  readonly ahead?: string;
+  /** How long rows are kept; for ever without it. */
+  readonly keep?: string;
+  /** The folder for what is retired. */
+  readonly archive?: string;
+  /** How long a retired table stays beside its archive before it is dropped. */
+  readonly grace?: string;
+}
+
+/** The defaults for tables whose comment says nothing else, and what counts for one table whatever its comment says. */
+export interface PartitionsConfig extends PartitionPolicyConfig {
+  readonly tables?: Readonly<Record<string, PartitionPolicyConfig>>;
+}
+
+/** What `eduschema migrate` runs around migrations, when any are pending; those of one kind in one transaction. */
+export interface Hooks {
+  readonly before?: Hook | readonly Hook[] | undefined;
+  /** Due from the beginning of a run until it has run: what fails or is killed in between changes nothing in that. */
+  readonly after?: Hook | readonly Hook[] | undefined;
+}
+
+/** SQL as a migration has it, or a function. */
+export type Hook = string | HookFunction;
+
+/** `sql` is postgres.js's, in the hook's transaction. Called again when that did not get its locks. */
+export type HookFunction = (sql: TransactionSql, context: HookContext) => unknown;
+
+/** What a hook is told beside `sql`. */
+export interface HookContext {
+  readonly when: 'before' | 'after';
+  /** What this run applies, in order. Empty when the hook is made up for, after a run that did not come to it. */
+  readonly migrations: readonly HookMigration[];
+  /** Aborted when the user interrupts. */
+  readonly signal: AbortSignal | undefined;
+  /** Shows a line to the user while the hook runs. */
+  log(message: string): void;
+}
+
+/** A migration of the run that a hook belongs to. */
+export interface HookMigration {
+  readonly name: string;
+  /** Null for a repeatable one. */
+  readonly version: string | null;
+  readonly description: string;
+  readonly file: string;
 }
 
 /** Types the configuration in an editor; returns it unchanged. */
@@ -104,6 +163,8 @@ const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'boolean' 
   statementTimeout: 'string',
   wait: 'number',
   placeholders: 'object',
+  hooks: 'object',
+  partitions: 'object',
 };
 
 function check(config: unknown, path: string): asserts config is Config {
@@ -127,4 +188,46 @@ function check(config: unknown, path: string): asserts config is Config {
     if (typeof value !== 'string' || value.includes('\0'))
       throw invalid(`"placeholders.${name}" must be a string without a zero byte`);
   }
+  const problem =
+    findHookProblem((config as Config).hooks) ?? findPartitionsProblem((config as Config).partitions);
+  if (problem) throw invalid(problem.message, problem.hint);
+}
+
+/** What is wrong with hooks from a file or a caller. */
+export function findHookProblem(hooks: unknown): { message: string; hint?: string } | undefined {
+  if (hooks === undefined) return undefined;
+  if (typeof hooks !== 'object' || hooks === null || Array.isArray(hooks))
+    return { message: '"hooks" must be an object', hint: "as in hooks: { after: 'ANALYZE' }" };
+  for (const [key, value] of Object.entries(hooks)) {
+    if (key !== 'before' && key !== 'after')
+      return { message: `"hooks.${key}" is not known`, hint: 'known are hooks.before, hooks.after' };
+    const strange = [value].flat().some((hook) => !['string', 'function'].includes(typeof hook));
+    if (value !== undefined && strange)
+      return { message: `"hooks.${key}" must be SQL or a function, or a list of these` };
+  }
+  return undefined;
+}
+
+const policyKeys: readonly string[] = ['zone', 'unit', 'ahead', 'keep', 'archive', 'grace'];
+
+function findPartitionsProblem(partitions: unknown): { message: string; hint?: string } | undefined {
+  const { tables = {}, ...defaults } = (partitions ?? {}) as PartitionsConfig;
+  if (typeof tables !== 'object' || tables === null || Array.isArray(tables))
+    return {
+      message: '"partitions.tables" must be an object',
+      hint: "as in { 'public.logs': { unit: 'day' } }",
+    };
+  const entries = Object.entries(tables).map(
+    ([name, policy]) => [`partitions.tables["${name}"]`, policy] as const,
+  );
+  for (const [shown, policy] of [['partitions', defaults] as const, ...entries]) {
+    if (typeof policy !== 'object' || policy === null) return { message: `"${shown}" must be an object` };
+    for (const [key, value] of Object.entries(policy)) {
+      if (!policyKeys.includes(key))
+        return { message: `"${shown}.${key}" is not known`, hint: `known are ${policyKeys.join(', ')}` };
+      if (value !== undefined && typeof value !== 'string')
+        return { message: `"${shown}.${key}" must be a string` };
+    }
+  }
+  return undefined;
 }

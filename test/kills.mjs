@@ -1,6 +1,7 @@
 // Kills `eduschema migrate` at random moments, and checks that plain reruns come to what an undisturbed run does: the
 // same catalogue, data and journal.
-//   node test/kills.mjs [--kills=300] [--seed=1]          needs a built clone (npm ci)
+//   node test/kills.mjs [--kills=300] [--seed=1] [--from-plan]          needs a built clone (npm ci)
+// With --from-plan each run carries out a plan that was made before the first one.
 // Uses the server of KILLS_DATABASE_URL (a superuser's URL of a server on this machine), else an embedded one.
 // Kills: the process (SIGKILL); the backend of the migrations or of the turn; a crash of the whole server; Ctrl-C.
 import { execFileSync, spawn } from 'node:child_process';
@@ -15,6 +16,7 @@ const option = (name, otherwise) =>
 const wanted = option('kills', 300);
 const seed = option('seed', 1);
 const random = mulberry32(seed);
+const fromPlan = process.argv.includes('--from-plan');
 const bin = resolve(import.meta.dirname, '../bin/eduschema.cjs');
 const scratch = mkdtempSync(join(tmpdir(), 'eduschema-kills-'));
 
@@ -46,6 +48,7 @@ CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2026-02-
 CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
 CREATE INDEX log_at ON log (at);
 CREATE TYPE mood AS ENUM ('low', 'high');
+CREATE TABLE hooked (what text);
 INSERT INTO log SELECT n, date '2026-01-01' + n % 59 FROM generate_series(1, 3000) n;`,
   '2_rows.sql': `INSERT INTO t SELECT n, 'row ' || n, n % 7 FROM generate_series(1, 20000) n;
 SELECT pg_sleep(0.05);
@@ -90,6 +93,15 @@ export const up = async (sql: any) => {
 const folder = join(scratch, 'project');
 mkdirSync(join(folder, 'migrations', 'repeatable'), { recursive: true });
 for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, 'migrations', name), text);
+const hooks = {
+  before: 'SELECT pg_sleep(0.02)',
+  after: [
+    "INSERT INTO hooked VALUES ('after')",
+    'SELECT pg_sleep(0.05)',
+    "INSERT INTO hooked VALUES ('last')",
+  ],
+};
+writeFileSync(join(folder, 'eduschema.config.json'), JSON.stringify({ hooks }));
 
 const terminate = (name) => (database) =>
   ask(
@@ -176,7 +188,9 @@ async function onNewDatabase(use) {
   const of = new URL(url);
   of.pathname = `/${name}`;
   try {
-    return await use({ name, url: of.href });
+    const database = { name, url: of.href, plan: join(folder, `${name}.json`) };
+    if (fromPlan) eduschema(['migrate', '--plan', database.plan, '--url', database.url], folder);
+    return await use(database);
   } finally {
     await retried(() => ask(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
   }
@@ -195,7 +209,8 @@ async function retried(work) {
 }
 
 function run(database) {
-  const child = spawn(process.execPath, [bin, 'migrate', '--json'], {
+  const options = fromPlan ? ['--from-plan', database.plan] : [];
+  const child = spawn(process.execPath, [bin, 'migrate', ...options, '--json'], {
     cwd: folder,
     env: { ...process.env, DATABASE_URL: database.url },
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -304,6 +319,8 @@ async function stateOf(database) {
       UNION ALL SELECT 'data t ' || count(*) || ' ' || md5(string_agg(t::text, ',' ORDER BY id, note)) FROM t
       UNION ALL SELECT 'data log ' || count(*) || ' ' || md5(string_agg(log::text, ',' ORDER BY id)) FROM log
       UNION ALL SELECT 'data log_1 ' || count(*) || ' ' || md5(string_agg(l::text, ',' ORDER BY id)) FROM log_1 l
+      UNION ALL SELECT 'hooked ' || string_agg(what, ',') FROM hooked
+      UNION ALL SELECT 'due ' || hook FROM schema_versions_hooks
       UNION ALL SELECT 'journal ' || version || ' ' || kind || ' ' || checksum FROM schema_versions
       UNION ALL SELECT 'repeatable ' || name || ' ' || checksum FROM schema_versions_repeatable
       UNION ALL SELECT 'statement ' || migration || ' ' || ordinal || ' ' || hash || ' ' || state || recorded FROM schema_versions_statements

@@ -1,6 +1,8 @@
 import { toolVersion } from '../tool-version.ts';
 import { processWorld, type World } from './world.ts';
 
+export { tellStray } from './world.ts';
+
 /** Runs a command line and returns its exit code: see docs/cli.md. Never throws. */
 export async function main(argv: readonly string[], world: World = processWorld()): Promise<number> {
   // Scripts ask for the version often; it costs no more than starting Node.

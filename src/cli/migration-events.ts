@@ -22,6 +22,7 @@ export function createEventDisplay({
 }: Shown): (event: MigrationEvent) => void {
   let title = '';
   const nextLine = createPacer(10);
+  const warnOfLeftover = createLeftoverWarner(warnings);
   return (event) => {
     if (options.json && !options.quiet) world.stderr.write(toJsonLine(event));
     switch (event.type) {
@@ -61,15 +62,31 @@ export function createEventDisplay({
       case 'resumed':
         return progress.say(event.message);
       case 'left':
-        return void warnings.push(
-          `${event.name}: ${describeLeftover(event.leftover)} (${event.leftover.remedy})`,
-        );
+        return warnOfLeftover(event);
       case 'log':
         return progress.say(event.message);
       case 'notice':
         if (event.severity === 'WARNING') warnings.push(event.message);
         else if (options.verbose) progress.say(`${event.severity.toLowerCase()}: ${event.message}`);
     }
+  };
+}
+
+/** A dump gives each of its objects an owner: the first ones are named, the rest is counted. */
+const shownOwners = 20;
+
+function createLeftoverWarner(
+  warnings: string[],
+): (event: Extract<MigrationEvent, { type: 'left' }>) => void {
+  let owned = 0;
+  let countedAt = -1;
+  return ({ name, leftover }) => {
+    if (leftover.kind === 'owned by another' && ++owned > shownOwners) {
+      if (countedAt < 0) countedAt = warnings.length;
+      warnings[countedAt] = `and ${owned - shownOwners} more that are not owned by ${leftover.role}`;
+      return;
+    }
+    warnings.push(`${name}: ${describeLeftover(leftover)} (${leftover.remedy})`);
   };
 }
 

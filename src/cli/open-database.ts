@@ -1,17 +1,18 @@
 import { join } from 'node:path';
 import { type Database, type SessionOptions, withDatabase } from '../db/connect.ts';
 import { resolveTarget } from '../db/resolve-target.ts';
-import { describeTarget } from '../db/target.ts';
+import { describeTarget, type Target } from '../db/target.ts';
 import type { CommonOptions } from './options.ts';
 import type { LocalContext } from './run.ts';
 
-/** Opens the database that flags, variables and configuration name; without any, the embedded server. */
-export async function openDatabase<T>(
-  context: LocalContext<CommonOptions>,
-  use: (database: Database) => Promise<T>,
-): Promise<T> {
-  const { options, settings, world, progress } = context;
-  const target = resolveTarget({
+/** The database that flags, variables and configuration name; undefined without any. */
+export function findTarget({
+  options,
+  settings,
+  world,
+  progress,
+}: LocalContext<CommonOptions>): Target | undefined {
+  return resolveTarget({
     url: options.url,
     env: settings.env,
     configUrl: settings.found.config.url,
@@ -19,6 +20,15 @@ export async function openDatabase<T>(
     userName: world.userName,
     onWarning: (text) => progress.say(`warning: ${text}`),
   });
+}
+
+/** Opens the database that flags, variables and configuration name; without any, the embedded server. */
+export async function openDatabase<T>(
+  context: LocalContext<CommonOptions>,
+  use: (database: Database) => Promise<T>,
+): Promise<T> {
+  const { options, settings, world, progress } = context;
+  const target = findTarget(context);
   const session: SessionOptions = {
     applicationName: settings.env.PGAPPNAME ?? 'eduschema',
     role: settings.migrations.role,

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { EduschemaError } from '../errors.ts';
 import { toolVersion } from '../tool-version.ts';
 import { baselineCommand } from './commands/baseline.ts';
+import { countersCommand } from './commands/counters.ts';
 import { dbCommand } from './commands/db.ts';
 import { initCommand } from './commands/init.ts';
 import { lockCommand } from './commands/lock.ts';
@@ -12,6 +13,7 @@ import { rollbackCommand } from './commands/rollback.ts';
 import { searchCommand } from './commands/search.ts';
 import { seedCommand } from './commands/seed.ts';
 import { statusCommand } from './commands/status.ts';
+import { testdbCommand } from './commands/testdb.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { createRunner, type Runner, showError } from './run.ts';
 import type { World } from './world.ts';
@@ -31,6 +33,8 @@ const commands: Readonly<Record<string, AddCommand>> = {
   partitions: partitionsCommand,
   seed: seedCommand,
   search: searchCommand,
+  counters: countersCommand,
+  testdb: testdbCommand,
   db: dbCommand,
 };
 
@@ -51,7 +55,7 @@ export async function runProgram(argv: readonly string[], world: World): Promise
     .exitOverride()
     .configureOutput({
       writeOut: (text) => world.stdout.write(text),
-      writeErr: () => {},
+      writeErr: (text) => world.stderr.write(text),
       outputError: () => {},
     })
     .addHelpText(
@@ -78,6 +82,8 @@ export async function runProgram(argv: readonly string[], world: World): Promise
       return 3;
     }
     if (error.exitCode === 0) return 0;
+    // A noun without a verb: its help has been shown.
+    if (error.code === 'commander.help' && !json) return 2;
     await showError(world, { json }, usageError(error, argv));
     return 2;
   }
@@ -94,7 +100,9 @@ export async function endEarly(argv: readonly string[], world: World): Promise<v
 }
 
 function usageError({ message, code }: CommanderError, argv: readonly string[]): EduschemaError {
-  const [first = '', ...suggestion] = message.replace(/^error: /, '').split('\n');
+  const [first = '', ...suggestion] = (
+    code === 'commander.help' ? 'a verb is missing' : message.replace(/^error: /, '')
+  ).split('\n');
   const command = argv.find((arg) => !arg.startsWith('-'));
   const help =
     code === 'commander.unknownCommand' || command === undefined

@@ -97,8 +97,14 @@ async function runTask<Options extends CommonOptions>(
     progress.work('interrupted: cancelling on the server; once more stops at once');
     interruption.abort();
   });
+  const strays: unknown[] = [];
+  const stopCatching = world.onStrayError((error) => {
+    strays.push(error);
+    interruption.abort();
+  });
+  let settings: Settings | undefined;
   try {
-    const settings = await findSettings(world, options);
+    settings = await findSettings(world, options);
     if (options.verbose) for (const origin of settings.origins) progress.say(origin);
     const warnings: string[] = [];
     const report = await task(
@@ -116,17 +122,36 @@ async function runTask<Options extends CommonOptions>(
     return report.failing ? 1 : 0;
   } catch (error) {
     progress.rest();
+    const [stray] = strays;
+    const isInterruption = error instanceof EduschemaError && error.code === 'interrupted';
     const shown =
-      interruptedBy && !(error instanceof EduschemaError && error.code === 'interrupted')
-        ? new EduschemaError('interrupted', 'interrupted', { cause: error })
-        : error;
+      stray !== undefined && isInterruption
+        ? explainStray(stray, error, settings)
+        : interruptedBy && !isInterruption
+          ? new EduschemaError('interrupted', 'interrupted', { cause: error })
+          : error;
     await showError(world, options, shown);
     if (interruptedBy) return interruptedBy === 'SIGINT' ? 130 : 143;
-    return error instanceof EduschemaError ? 2 : 3;
+    return shown instanceof EduschemaError ? 2 : 3;
   } finally {
     progress.rest();
     stopListening();
+    stopCatching();
   }
+}
+
+/** An error that code of a migration has thrown while nobody waited for it; any other is a bug, and comes back. */
+function explainStray(stray: unknown, { message }: EduschemaError, settings: Settings | undefined): unknown {
+  const stack = stray instanceof Error ? (stray.stack ?? '') : '';
+  const folder = settings?.migrations.directory;
+  if (folder === undefined || !stack.includes(folder)) return stray;
+  const thrown = stray instanceof Error ? stray.message : String(stray);
+  const frames = stack.split('\n').filter((line) => line.includes(folder));
+  return new EduschemaError('migration-failed', `an error was thrown that nobody waited for: ${thrown}`, {
+    excerpt: [...frames.slice(0, 5), '', message.replace(/^interrupted: /, '')].join('\n'),
+    hint: 'await everything that the migration starts',
+    cause: stray,
+  });
 }
 
 async function withConfiguredDatabase<Options extends CommonOptions, T>(

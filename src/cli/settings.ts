@@ -42,7 +42,10 @@ export async function findSettings(world: World, options: CommonOptions): Promis
     if (value !== undefined) origins.push(`${name} = ${value} (${origin})`);
     return value;
   };
+  const hooks = Object.keys(config.hooks ?? {});
+  if (hooks.length > 0) origins.push(`hooks = ${hooks.join(', ')} (${found.path})`);
   const schema = choose('schema', options.schema, 'EDUSCHEMA_SCHEMA', config.schema);
+  const role = choose('role', options.role, 'EDUSCHEMA_ROLE', config.role) || undefined;
   const folder = choose('dir', options.dir, 'EDUSCHEMA_DIR', config.directory) ?? 'migrations';
   const directory = resolve(world.cwd, folder);
   const seeds = resolve(
@@ -63,7 +66,7 @@ export async function findSettings(world: World, options: CommonOptions): Promis
           ? configuredJournal(config.journal, schema)
           : journalOf(parseName(journal, schema)),
       schema: schema && checkIdentifier(schema, 'the schema'),
-      role: choose('role', options.role, 'EDUSCHEMA_ROLE', config.role),
+      role: role && checkIdentifier(role, 'the role'),
       lockTimeout: checkTime(
         'lock timeout',
         choose('lock timeout', options.lockTimeout, 'EDUSCHEMA_LOCK_TIMEOUT', config.lockTimeout),
@@ -98,6 +101,8 @@ export async function findSettings(world: World, options: CommonOptions): Promis
         'hide literals',
         choose('hide literals', options.hideLiterals, 'EDUSCHEMA_HIDE_LITERALS', config.hideLiterals),
       ),
+      hooks: config.hooks,
+      hooksFile: found.path === undefined ? undefined : fileOf(found.path, world),
       placeholders: findPlaceholders(env, config.placeholders),
       leaseSeconds: checkSeconds(
         'lease',
@@ -112,6 +117,8 @@ export async function findSettings(world: World, options: CommonOptions): Promis
     },
   };
 }
+
+const fileOf = (path: string, { cwd }: World) => ({ path, shown: relative(cwd, path) });
 
 const placeholderVariable = /^EDUSCHEMA_PLACEHOLDER_([A-Z_][A-Z0-9_]*)$/;
 

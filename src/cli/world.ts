@@ -13,6 +13,8 @@ export interface World {
   readonly ask: ((question: string) => Promise<string>) | undefined;
   /** Calls `handler` for each Ctrl-C or termination; returns what ends that. */
   onInterrupt(handler: (signal: 'SIGINT' | 'SIGTERM') => void): () => void;
+  /** Calls `handler` for an error that nobody waits for; returns what ends that. */
+  onStrayError(handler: (error: unknown) => void): () => void;
 }
 
 export interface Output {
@@ -22,8 +24,24 @@ export interface Output {
   readonly stream?: () => NodeJS.WriteStream;
 }
 
+const exit = process.exit.bind(process);
+
+let onStray: ((error: unknown) => void) | undefined;
+
+/** Tells the command under way of an error that nobody waits for. False when there is none, or it was told already. */
+export function tellStray(error: unknown): boolean {
+  const tell = onStray;
+  onStray = undefined;
+  tell?.(error);
+  return tell !== undefined;
+}
+
 /** The world of this process. */
 export function processWorld(): World {
+  // Code of a migration would end the process without a word, and perhaps with 0.
+  process.exit = (code) => {
+    throw new Error(`process.exit(${code ?? ''}) was called, which would end eduschema`);
+  };
   // isatty, as the streams themselves cost milliseconds to make.
   const interactive = isatty(0) && isatty(2);
   return {
@@ -38,11 +56,17 @@ export function processWorld(): World {
       let count = 0;
       const on = (signal: NodeJS.Signals) => {
         // The second one means now.
-        if (++count > 1) process.exit(signal === 'SIGINT' ? 130 : 143);
+        if (++count > 1) exit(signal === 'SIGINT' ? 130 : 143);
         handler(signal as 'SIGINT' | 'SIGTERM');
       };
       process.on('SIGINT', on).on('SIGTERM', on);
       return () => process.off('SIGINT', on).off('SIGTERM', on);
+    },
+    onStrayError(handler) {
+      onStray = handler;
+      return () => {
+        onStray = undefined;
+      };
     },
   };
 }
@@ -55,7 +79,7 @@ function stdoutForPipes(): NodeJS.WriteStream {
     listens = true;
     process.stdout.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;
-      process.exit();
+      exit();
     });
   }
   return process.stdout;

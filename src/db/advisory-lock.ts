@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
@@ -35,6 +35,11 @@ const lockClass = 0x65647573;
 /** The key of the lock for `what`. Advisory locks belong to a database, so its name is no part of it. */
 export function lockKeyOf(what: string): LockKey {
   return { classId: lockClass, objectId: createHash('sha256').update(what).digest().readInt32BE(0) };
+}
+
+/** The key of a lock that nobody else takes. */
+export function newLockKey(): LockKey {
+  return { classId: lockClass, objectId: randomInt(-(2 ** 31), 2 ** 31) };
 }
 
 /**
@@ -93,20 +98,24 @@ export async function pollUntilFree(
   }
 }
 
+/** SQL: that `l`, a row of pg_locks, is the lock with this key, in this database and granted. */
+export function lockedBy({ classId, objectId }: LockKey): string {
+  return `l.locktype = 'advisory' AND l.granted
+    AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+    AND l.classid::bigint = ${classId} AND l.objid::bigint = ${objectId >>> 0} AND l.objsubid = 2`;
+}
+
 /** Whether the session with this pid holds the lock. */
-export async function isHeldBy(sql: Sql, { classId, objectId }: LockKey, pid: number): Promise<boolean> {
-  const held = await sql`
-    SELECT 1 FROM pg_locks
-    WHERE locktype = 'advisory' AND granted AND pid = ${pid}
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND classid::bigint = ${classId} AND objid::bigint = ${objectId >>> 0} AND objsubid = 2
-  `;
+export async function isHeldBy(sql: Sql, key: LockKey, pid: number): Promise<boolean> {
+  const held = await sql.unsafe(
+    `SELECT FROM pg_catalog.pg_locks l WHERE ${lockedBy(key)} AND l.pid = ${pid}`,
+  );
   return held.length > 0;
 }
 
 /** The session that holds the lock, other than this one. */
 export async function findHolder(sql: Sql, key: LockKey): Promise<LockHolder | undefined> {
-  const [holder] = await sql<LockHolder[]>`
+  const [holder] = await sql.unsafe<LockHolder[]>(`
     SELECT l.pid,
            a.usename AS "user",
            nullif(a.application_name, '') AS application,
@@ -114,12 +123,8 @@ export async function findHolder(sql: Sql, key: LockKey): Promise<LockHolder | u
            to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS since
     FROM pg_locks l
     LEFT JOIN pg_stat_activity a USING (pid)
-    WHERE l.locktype = 'advisory'
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND l.classid::bigint = ${key.classId} AND l.objid::bigint = ${key.objectId >>> 0} AND l.objsubid = 2
-      AND l.granted AND l.pid <> pg_backend_pid()
-    LIMIT 1
-  `;
+    WHERE ${lockedBy(key)} AND l.pid <> pg_backend_pid()
+    LIMIT 1`);
   return holder;
 }
 

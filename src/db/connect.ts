@@ -4,10 +4,11 @@ import postgres, { type Notice, type Sql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
 import { sendCancelRequest } from './cancel-request.ts';
 import { connectionClosed, explainConnectError, explainServerError } from './explain-error.ts';
-import { quoteIdentifier } from './identifiers.ts';
+import { sendOneByOne } from './one-by-one.ts';
 import { isPooled, sqlAs } from './pooler.ts';
 import { openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
+import { takeRole } from './take-role.ts';
 import type { HostAndPort, SessionAttributes, Target } from './target.ts';
 
 /** The oldest server eduschema works with, as `server_version_num`. */
@@ -22,6 +23,11 @@ export interface Session {
   readonly pooled: boolean;
   /** Cancels the statement that is under way, by the protocol's own request; a pooler passes it on. */
   cancel(): Promise<void>;
+  /**
+   * Lets the driver prepare what `work` sends; in a session that is emptied the first time alone: it goes on naming
+   * statements that DISCARD ALL has taken away, even its own COMMIT, which then does a ROLLBACK.
+   */
+  preparing<T>(work: () => Promise<T>): Promise<T>;
   /** False once the connection is gone; it does not come back. */
   isOpen(): boolean;
 }
@@ -54,8 +60,10 @@ export interface SessionOptions {
   /** The role that the session takes on after logging in. */
   readonly role?: string | undefined;
   readonly onNotice?: (notice: Notice) => void;
-  /** No pooler stands in between, as an earlier session showed: prepared statements and pipelines can be used. */
+  /** No pooler stands in between, as an earlier session showed: prepared statements can be used. */
   readonly direct?: boolean;
+  /** DISCARD ALL is going to empty it: see Session.preparing. */
+  readonly emptied?: boolean;
   /** Do not wait, at the end, until the server has closed the session: for a process that ends anyway. */
   readonly leaves?: boolean;
 }
@@ -83,6 +91,11 @@ export async function withDatabase<T>(
   } catch (error) {
     throw explainServerError(error, target);
   }
+}
+
+/** A handle of postgres.js as anybody has it: it opens connections when they are needed, and more of them after one broke. */
+export function openHandle(url: string, options: { max?: number; idle_timeout?: number } = {}): Sql {
+  return postgres(url, { onnotice: () => {}, ...options });
 }
 
 async function withSession<T>(
@@ -157,17 +170,17 @@ async function openSessionAt(
     max_lifetime: null,
     connect_timeout: target.connectTimeout,
     fetch_types: options.fetchTypes ?? false,
-    prepare: options.direct ?? false,
-    // PgBouncer takes a session back too early when the first half of a query follows another one at its heels.
-    max_pipeline: options.direct ? 100 : 0,
+    prepare: prepares(options),
     onnotice: options.onNotice ?? (() => {}),
     // Files are split as the SQL standard reads strings, whatever the database is set to.
     connection: {
       application_name: options.applicationName ?? 'eduschema',
       ...target.parameters,
       standard_conforming_strings: 'on',
+      // At the start, as DISCARD ALL goes back to it; a pooler would refuse it.
+      ...(options.direct ? { idle_session_timeout: '0' } : {}),
     },
-  } as postgres.Options<Record<string, never>>);
+  } as unknown as postgres.Options<Record<string, never>>);
   try {
     const facts = await findServerFacts(sql);
     if (facts.versionNumber < oldestServer) {
@@ -183,6 +196,7 @@ async function openSessionAt(
     };
     const answers = tap as StatementTap | undefined;
     const pooled = isPooled(answers?.cancelKey, facts.pid);
+    if (pooled && opened && answers) sendOneByOne(opened, answers);
     let cancelling: Promise<void> | undefined;
     const cancel = () => {
       cancelling ??= sendCancelRequest(target, address, answers?.cancelKey).finally(() => {
@@ -190,15 +204,40 @@ async function openSessionAt(
       });
       return cancelling;
     };
-    // Through a pooler it would stay in somebody's session.
-    if (options.role !== undefined && !pooled) await sql.unsafe(`SET ROLE ${quoteIdentifier(options.role)}`);
+    if (options.role !== undefined) await takeRole(sql, options.role, { user: facts.user, pooled });
     const isOpen = () => opened !== undefined && !opened.destroyed;
-    return { sql, tap: answers as StatementTap, facts, pooled, cancel, isOpen, close };
+    return {
+      sql,
+      tap: answers as StatementTap,
+      facts,
+      pooled,
+      cancel,
+      preparing: prepareOnce(sql, options),
+      isOpen,
+      close,
+    };
   } catch (error) {
     await sql.end({ timeout: 0 });
     throw explainConnectError(error, target, address);
   }
 }
+
+/** The driver looks at this option with each query: https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js#L232. */
+function prepareOnce(sql: Sql, options: SessionOptions): Session['preparing'] {
+  const otherwise = prepares(options);
+  let first = options.direct ?? false;
+  return async (work) => {
+    sql.options.prepare = first || otherwise;
+    first = false;
+    try {
+      return await work();
+    } finally {
+      sql.options.prepare = otherwise;
+    }
+  };
+}
+
+const prepares = ({ direct = false, emptied = false }: SessionOptions) => direct && !emptied;
 
 /**
  * After an error of the socket the driver refuses what was under way, and forgets what is sent until the socket

@@ -103,9 +103,13 @@ function changed(path: string, cause?: unknown): EduschemaError {
 }
 
 /** Sends a piece of the data; false when the server wants no more. */
-type Send = (data: string | Buffer) => Promise<boolean>;
+export type Send = (data: string | Buffer) => Promise<boolean>;
 
-async function copy(
+/**
+ * Runs `COPY ... FROM stdin` with what `sendAll` sends; `session.sql` may be a transaction. An error of `sendAll` comes out,
+ * and the server keeps nothing of the data then. Throws the server's error, whether it refuses the statement or the data.
+ */
+export async function copy(
   session: CopySession,
   statement: string,
   sendAll: (send: Send) => Promise<void>,

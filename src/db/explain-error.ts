@@ -25,9 +25,10 @@ export function isServerError(error: unknown): error is ServerError {
   );
 }
 
-/** True when the connection broke: the server went away, or ended the session. */
+/** True when the connection broke: the server went away, or it or a pooler ended the session. */
 export function isConnectionLost(error: unknown): boolean {
   const code = codeOf(error);
+  if (isServerError(error) && /^(FATAL|PANIC)$/.test(error.severity ?? severityOf(error))) return true;
   return [
     'CONNECTION_CLOSED',
     'CONNECTION_DESTROYED',
@@ -39,12 +40,15 @@ export function isConnectionLost(error: unknown): boolean {
   ].includes(code);
 }
 
+/** A pooler gives it in words alone. */
+const severityOf = (error: Error) => String((error as { severity_local?: unknown }).severity_local);
+
 /** The error in an ErrorResponse, by field code: https://www.postgresql.org/docs/current/protocol-error-fields.html */
 export function serverErrorOf(fields: ReadonlyMap<string, string>): Error {
   const error = new Error(fields.get('M') ?? 'the server gave no reason');
   error.name = 'PostgresError';
   return Object.assign(error, {
-    severity: fields.get('V') ?? 'ERROR',
+    severity: fields.get('V') ?? fields.get('S') ?? 'ERROR',
     code: fields.get('C') ?? '',
     detail: fields.get('D'),
     hint: fields.get('H'),

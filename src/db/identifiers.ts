@@ -20,6 +20,11 @@ export function quoteName({ schema, name }: QualifiedName): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 }
 
+/** The qualified name for a person: `public.download_logs`. */
+export function showName({ schema, name }: QualifiedName): string {
+  return `${schema}.${name}`;
+}
+
 /** The value as an SQL string literal, whatever standard_conforming_strings says. */
 export function quoteLiteral(value: string): string {
   return quoteText(value, 'literal');

@@ -1,7 +1,11 @@
 import type { Sql } from 'postgres';
+import type { OwnedByAnother } from './owners.ts';
+
+/** What should not stay as it is in a database. */
+export type Leftover = HalfDone | OwnedByAnother;
 
 /** What a command that works in several steps, or puts work off, left in a database. */
-export interface Leftover {
+export interface HalfDone {
   readonly kind: 'invalid index' | 'detach pending' | 'constraint not valid';
   /** The object's name, qualified and quoted where needed. */
   readonly name: string;
@@ -17,8 +21,8 @@ export interface Leftover {
  * All invalid indexes, partitions that are being detached, and constraints that were not validated, outside
  * temporary schemas. Constraints that are NOT ENFORCED are as they were meant.
  */
-export async function listLeftovers(sql: Sql): Promise<Leftover[]> {
-  return sql.unsafe<Leftover[]>(`
+export async function listHalfDone(sql: Sql): Promise<HalfDone[]> {
+  return sql.unsafe<HalfDone[]>(`
     WITH relation AS (
       SELECT c.oid, c.relname, format('%I.%I', n.nspname, c.relname) AS name
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -45,7 +49,10 @@ export async function listLeftovers(sql: Sql): Promise<Leftover[]> {
 }
 
 /** `index public.t_c of public.t is invalid`. */
-export function describeLeftover({ kind, name, table }: Leftover): string {
+export function describeLeftover(leftover: Leftover): string {
+  if (leftover.kind === 'owned by another')
+    return `${leftover.object} is owned by ${leftover.owner}, not by ${leftover.role}`;
+  const { kind, name, table } = leftover;
   switch (kind) {
     case 'invalid index':
       return `index ${name} of ${table} is invalid`;

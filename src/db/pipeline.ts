@@ -24,6 +24,8 @@ export async function sendPipelined(
   const underWay: Promise<void>[] = [];
   let failure: MessageFailure | undefined;
   let index = 0;
+  // A pooler that lost its session could give what follows another one, outside the transaction.
+  const atOnce = session.pooled ? 1 : window;
   for (const message of messages) {
     const at = index++;
     const answered = session.sql
@@ -39,7 +41,7 @@ export async function sendPipelined(
         },
       );
     underWay.push(answered);
-    if (underWay.length >= window) await underWay.shift();
+    if (underWay.length >= atOnce) await underWay.shift();
     if (failure) break;
   }
   await Promise.all(underWay);

@@ -5,6 +5,8 @@ export interface PlannedStatement {
   readonly why: string;
   /** The locks that make somebody wait, as `ACCESS EXCLUSIVE on public.t`. */
   readonly locks?: readonly string[] | undefined;
+  /** Whom it waits for, as `whoever writes public.t`. */
+  readonly waitsFor?: string | undefined;
 }
 
 /** Statements that are carried out together, or one that must not be in a transaction. */
@@ -25,9 +27,10 @@ export function renderPlan(steps: readonly Step[], lockTimeout: string): string 
 }
 
 function renderStep({ title, transaction, statements }: Step, lockTimeout: string): string {
-  const lines = statements.flatMap(({ sql, why, locks = [] }) => [
+  const lines = statements.flatMap(({ sql, why, locks = [], waitsFor }) => [
     `-- ${why}`,
     ...(locks.length > 0 ? [`-- locks ${locks.join(', ')}`] : []),
+    ...(waitsFor ? [`-- waits for ${waitsFor}`] : []),
     `${sql};`,
   ]);
   const begin = ['BEGIN;', `SET LOCAL lock_timeout = '${lockTimeout}';`];

@@ -30,7 +30,10 @@ export async function forbidStatementPooling({ sql, tap }: Pick<Session, 'sql' |
   }
 }
 
-/** `sql` for single statements, each in a transaction in which `role` is set: through a pooler nothing else would hold. */
+/**
+ * `sql` for single statements, each in a transaction in which `role` is set: through a pooler nothing else would hold.
+ * A message that begins a transaction itself gets the role inside of that.
+ */
 export function sqlAs(sql: Sql, role: string): Sql {
   const inRole = <T>(send: (sql: Sql) => Promise<T>) =>
     sql.begin(async (transaction) => {
@@ -45,7 +48,13 @@ export function sqlAs(sql: Sql, role: string): Sql {
     },
     get(target, name) {
       if (name !== 'unsafe') return Reflect.get(target, name);
-      return (...args: Parameters<Sql['unsafe']>) => inRole((transaction) => transaction.unsafe(...args));
+      return (...[query, ...rest]: Parameters<Sql['unsafe']>) => {
+        // The driver takes a connection for free when a COMMIT comes before its own.
+        const own = /^\s*(?:ROLLBACK\s*$|BEGIN\b[^;]*;)/i.exec(query)?.[0];
+        if (own === undefined) return inRole((transaction) => transaction.unsafe(query, ...rest));
+        const setRole = own.endsWith(';') ? ` SET LOCAL ROLE ${quoteIdentifier(role)};` : '';
+        return target.unsafe(own + setRole + query.slice(own.length), ...rest);
+      };
     },
   });
 }

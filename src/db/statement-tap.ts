@@ -14,10 +14,18 @@ export interface StatementTap {
   readonly cancelKey: Buffer | undefined;
   /** Whether the session was in a transaction block when the server last said that it is ready. */
   readonly transaction: 'none' | 'open' | 'failed';
+  /** What the last completed statement said it did: `COMMIT`, `INSERT 0 1`. */
+  readonly lastTag: string;
+  /** How many statements have begun or committed a transaction. */
+  readonly boundaries: number;
+  /** The error with which the server, or a pooler, ended the session; by field code, as in an answer. */
+  readonly fatal: ReadonlyMap<string, string> | undefined;
   /** Forgets the answers. Call it while nothing is under way. */
   reset(): void;
   /** Resolves when the server has answered the message under way, with its answer; rejects when the connection breaks. */
   nextAnswer(): Promise<Answer>;
+  /** Calls `listener` whenever the server is ready for another query. */
+  onReady(listener: () => void): void;
 }
 
 /** What came of one message. */
@@ -31,7 +39,9 @@ export interface Answer {
 const [commandComplete, emptyQueryResponse, errorResponse, readyForQuery, backendKeyData] = [
   67, 73, 69, 90, 75,
 ];
+const readTypes = [commandComplete, errorResponse, readyForQuery, backendKeyData];
 const headerBytes = 5;
+const boundaryTags = new Set(['BEGIN', 'START TRANSACTION', 'COMMIT', 'PREPARE TRANSACTION']);
 
 /** Listens to what the server says on `socket`, which must be plain here (the inside of a TLS stream is). */
 export function tapStatements(socket: Duplex): StatementTap {
@@ -44,11 +54,20 @@ export function tapStatements(socket: Duplex): StatementTap {
   let closed = false;
   let body: Buffer[] | undefined;
   let cancelKey: Buffer | undefined;
+  let lastTag = '';
+  let boundaries = 0;
+  let fatal: ReadonlyMap<string, string> | undefined;
+  let tellReady = () => {};
 
   const current = () => answers.at(-1) as Answer;
   const bodyEnds = (content: Buffer) => {
-    if (header[0] === errorResponse) {
-      current().error = parseFields(content);
+    if (header[0] === commandComplete) {
+      lastTag = content.toString('latin1', 0, content.length - 1);
+      if (boundaryTags.has(lastTag)) boundaries++;
+    } else if (header[0] === errorResponse) {
+      const error = parseFields(content);
+      current().error = error;
+      if (/^(FATAL|PANIC)$/.test(error.get('V') ?? error.get('S') ?? '')) fatal = error;
     } else if (header[0] === backendKeyData) {
       cancelKey = Buffer.from(content);
     } else {
@@ -58,6 +77,7 @@ export function tapStatements(socket: Duplex): StatementTap {
       const told = waiting;
       waiting = [];
       for (const { resolve } of told) resolve(answer);
+      tellReady();
     }
   };
   const headerEnds = () => {
@@ -65,8 +85,7 @@ export function tapStatements(socket: Duplex): StatementTap {
     left = header.readUInt32BE(1) - 4;
     headerLength = 0;
     if (type === commandComplete || type === emptyQueryResponse) current().completed++;
-    const read = type === errorResponse || type === readyForQuery || type === backendKeyData;
-    body = read ? [] : undefined;
+    body = readTypes.includes(type as number) ? [] : undefined;
   };
 
   socket.on('data', (chunk: Buffer) => {
@@ -103,8 +122,20 @@ export function tapStatements(socket: Duplex): StatementTap {
     get transaction() {
       return transaction;
     },
+    get lastTag() {
+      return lastTag;
+    },
+    get boundaries() {
+      return boundaries;
+    },
+    get fatal() {
+      return fatal;
+    },
     reset() {
       answers = [{ completed: 0 }];
+    },
+    onReady(listener) {
+      tellReady = listener;
     },
     nextAnswer() {
       if (closed) return Promise.reject(connectionClosed());

@@ -1,4 +1,4 @@
-import type { Sql, TransactionSql } from 'postgres';
+import type { TransactionSql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
 import { findHolder, isHeldBy, type LockHolder, lockKeyOf, withAdvisoryLock } from './advisory-lock.ts';
 import { cancelOnAbort } from './cancel-on-abort.ts';
@@ -6,6 +6,7 @@ import type { Database, Session } from './connect.ts';
 import { checkDeadlockSoon } from './deadlock-timeout.ts';
 import { isServerError } from './explain-error.ts';
 import { quoteLiteral } from './identifiers.ts';
+import { inTransaction } from './in-transaction.ts';
 import { withLockRetries } from './lock-retries.ts';
 import type { PlannedStatement, Step } from './plan.ts';
 import { watchSession } from './watch-session.ts';
@@ -19,6 +20,8 @@ export interface Worker {
    * refuses becomes an EduschemaError that names `title`.
    */
   transaction<T>(title: string, work: (sql: TransactionSql) => Promise<T>): Promise<T>;
+  /** Sends statements in one message, within a transaction of `transaction`; an error names `title` and the statement. */
+  together(sql: TransactionSql, title: string, statements: readonly PlannedStatement[]): Promise<void>;
   /** Runs a statement outside a transaction, without a lock timeout, and watches it. */
   alone(title: string, statement: string): Promise<void>;
   /** Carries out a step of a plan. */
@@ -100,44 +103,42 @@ function createWorker(
   const transaction: Worker['transaction'] = async (title, work) => {
     await confirmTurn();
     return withLockRetries(database, session, settings, (lockTimeout) =>
-      session.sql
-        .begin(async (sql) => {
-          await sql.unsafe(`SET LOCAL lock_timeout = ${quoteLiteral(lockTimeout)}`);
-          return work(sql);
-        })
-        .catch((error) => {
-          throw failed(title, error);
-        }),
-    ) as ReturnType<typeof work>;
+      inTransaction(session, '', async (sql) => {
+        await sql.unsafe(`SET LOCAL lock_timeout = ${quoteLiteral(lockTimeout)}`);
+        return work(sql);
+      }).catch((error) => {
+        throw failed(title, error);
+      }),
+    );
   };
   const alone: Worker['alone'] = async (title, statement) => {
     await confirmTurn();
-    await watchSession(database, session, settings, () => send(session.sql, title, { sql: statement }));
+    await watchSession(database, session, settings, async () => {
+      await session.sql.unsafe(statement).catch((error) => {
+        throw failed(title, error, statement);
+      });
+    });
+  };
+  const together: Worker['together'] = async (sql, title, statements) => {
+    if (statements.length === 0) return;
+    session.tap.reset();
+    await sql.unsafe(statements.map((statement) => statement.sql).join(';\n')).catch((error) => {
+      throw failed(title, error, statements[session.tap.answers[0]?.completed ?? 0]?.sql);
+    });
   };
   return {
     session,
     transaction,
+    together,
     alone,
-    async carryOut({ title, transaction: together, statements }) {
-      if (!together) {
+    async carryOut({ title, transaction: inTransaction, statements }) {
+      if (!inTransaction) {
         for (const { sql } of statements) await alone(title, sql);
         return;
       }
-      await transaction(title, async (sql) => {
-        for (const statement of statements) await send(sql, title, statement);
-      });
+      await transaction(title, (sql) => together(sql, title, statements));
     },
   };
-}
-
-async function send(
-  sql: Pick<Sql, 'unsafe'>,
-  title: string,
-  { sql: text }: Pick<PlannedStatement, 'sql'>,
-): Promise<void> {
-  await sql.unsafe(text).catch((error) => {
-    throw failed(title, error, text);
-  });
 }
 
 /** Names what was to be done, and shows the statement; an error that names its thing already stays as it is. */

@@ -72,6 +72,9 @@ export default {
   // schema: 'app',
   // role: 'app_owner',
 
+  // SQL, or functions (sql, context) => ..., before the first pending migration and after the last one.
+  // hooks: { after: 'GRANT SELECT ON ALL TABLES IN SCHEMA app TO reader' },
+
   // The longest that one try of a migration waits for a lock, and for how many seconds it goes on trying.
   // lockTimeout: '2s',
   // lockDeadline: 900,

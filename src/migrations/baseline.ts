@@ -2,6 +2,7 @@ import type { Database } from '../db/connect.ts';
 import { toolVersion } from '../tool-version.ts';
 
 import { folderOf, type MigrationFile, type MigrationFolder } from './folder.ts';
+import { noHooks } from './hooks.ts';
 import { readJournal } from './journal.ts';
 import { journalStatements, recordStatement } from './journal-statements.ts';
 import { fenceOf } from './lease.ts';
@@ -42,7 +43,7 @@ export async function baseline(
 
 async function record(
   database: Database,
-  settings: HeldTurn,
+  settings: Omit<HeldTurn, 'token'>,
   folder: MigrationFolder,
   version: string,
   dryRun: boolean,
@@ -72,7 +73,7 @@ async function record(
       .join('');
     return { recorded: [], current: state.current, script };
   }
-  await prepareJournal(database, journal, { state, steps: [], forgotten: [] }, settings);
+  await prepareJournal(database, journal, { state, steps: [], forgotten: [], hooks: noHooks }, settings);
   if (statements.length > 0) await database.sql.unsafe([...statements, ...fenceOf(settings)].join(';\n'));
   return { recorded, current, script: undefined };
 }

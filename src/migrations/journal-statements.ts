@@ -1,6 +1,6 @@
 import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteName } from '../db/identifiers.ts';
 import { checksumAlgorithm } from './checksum.ts';
-import { addedColumns, type Journal, type JournalRow, repeatableJournal } from './journal.ts';
+import { addedColumns, hooksJournal, type Journal, type JournalRow, repeatableJournal } from './journal.ts';
 
 /**
  * The SQL that makes the journal complete: creates it, or widens a table in the guide's shape and keeps its rows.
@@ -89,6 +89,24 @@ export function touchStatement(name: QualifiedName, version: string): string {
 /** The SQL that takes a repeatable migration out of its journal. */
 export function forgetRepeatableStatement(journal: QualifiedName, name: string): string {
   return `DELETE FROM ${quoteName(repeatableJournal(journal))} WHERE name = ${quoteLiteral(name)}`;
+}
+
+/** The SQL that creates the journal of hooks. */
+export function createHooksJournal(journal: QualifiedName): string {
+  return `CREATE TABLE ${quoteName(hooksJournal(journal))} (
+  hook text PRIMARY KEY,
+  due_since timestamp with time zone NOT NULL DEFAULT clock_timestamp()
+)`;
+}
+
+/** The SQL that records the after hooks as due; they may be so already. */
+export function makeAfterDueStatement(journal: QualifiedName): string {
+  return `INSERT INTO ${quoteName(hooksJournal(journal))} (hook) VALUES ('after') ON CONFLICT (hook) DO NOTHING`;
+}
+
+/** The SQL that records that the after hooks have run. */
+export function settleAfterStatement(journal: QualifiedName): string {
+  return `DELETE FROM ${quoteName(hooksJournal(journal))} WHERE hook = 'after'`;
 }
 
 /** The SQL that gives adopted rows the checksums of the files they match, so that later edits are seen. */

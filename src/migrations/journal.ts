@@ -32,6 +32,9 @@ export interface Journal {
   readonly shape: 'absent' | 'guide' | 'complete';
   readonly hasRepeatable: boolean;
   readonly hasStatements: boolean;
+  readonly hasHooks: boolean;
+  /** Since when the after hooks are due, in ISO 8601 in UTC: a run began, and has not come to them. */
+  readonly afterDueSince: string | undefined;
   readonly rows: readonly JournalRow[];
   readonly repeatable: readonly RepeatableRow[];
 }
@@ -47,6 +50,11 @@ export function repeatableJournal({ schema, name }: QualifiedName): QualifiedNam
 /** The journal of statements stands beside the journal. */
 export function statementJournal({ schema, name }: QualifiedName): QualifiedName {
   return { schema, name: `${name}_statements` };
+}
+
+/** The journal of hooks stands beside the journal. */
+export function hooksJournal({ schema, name }: QualifiedName): QualifiedName {
+  return { schema, name: `${name}_hooks` };
 }
 
 /** What is added to the guide's `version`; `kind` has the default that existing rows take. */
@@ -75,7 +83,9 @@ export async function readJournal(
   const hasRepeatable = columns.some(({ table }) => table === 'repeatable');
   const hasStatements = columns.some(({ table }) => table === 'statements');
   const own = columns.filter(({ table }) => table === 'journal');
-  const tables = { name, hasRepeatable, hasStatements };
+  const hasHooks = columns.some(({ table }) => table === 'hooks');
+  const afterDueSince = hasHooks ? await findAfterDue(sql, name) : undefined;
+  const tables = { name, hasRepeatable, hasStatements, hasHooks, afterDueSince };
   if (own.length === 0) return { ...tables, shape: 'absent', rows: [], repeatable: [] };
   forbidStrangeTable(name, own);
   const has = new Set(own.map(({ column }) => column));
@@ -87,7 +97,7 @@ export async function readJournal(
 }
 
 interface JournalColumn {
-  readonly table: 'journal' | 'repeatable' | 'statements';
+  readonly table: 'journal' | 'repeatable' | 'statements' | 'hooks';
   readonly column: string;
   readonly textual: boolean;
   readonly temporal: boolean;
@@ -101,6 +111,7 @@ function listColumns(sql: Sql, name: QualifiedName): Promise<JournalColumn[]> {
   return sql.unsafe<JournalColumn[]>(`
     SELECT CASE attrelid WHEN to_regclass(${regclass(repeatableJournal(name))}) THEN 'repeatable'
                          WHEN to_regclass(${regclass(statementJournal(name))}) THEN 'statements'
+                         WHEN to_regclass(${regclass(hooksJournal(name))}) THEN 'hooks'
                          ELSE 'journal' END AS "table",
            attname AS "column",
            atttypid IN ('text'::regtype, 'varchar'::regtype) AS textual,
@@ -109,7 +120,7 @@ function listColumns(sql: Sql, name: QualifiedName): Promise<JournalColumn[]> {
            attnotnull AND NOT atthasdef AND attidentity = '' AS required
     FROM pg_attribute
     WHERE attrelid IN (to_regclass(${regclass(name)}), to_regclass(${regclass(repeatableJournal(name))}),
-                       to_regclass(${regclass(statementJournal(name))}))
+                       to_regclass(${regclass(statementJournal(name))}), to_regclass(${regclass(hooksJournal(name))}))
       AND attnum > 0 AND NOT attisdropped`);
 }
 
@@ -221,4 +232,11 @@ function listRepeatable(sql: Sql, name: QualifiedName): Promise<RepeatableRow[]>
   return sql.unsafe<RepeatableRow[]>(`
     SELECT name, checksum, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "appliedAt"
     FROM ${quoteName(repeatableJournal(name))} ORDER BY name`);
+}
+
+async function findAfterDue(sql: Sql, name: QualifiedName): Promise<string | undefined> {
+  const [due] = await sql.unsafe<{ since: string }[]>(`
+    SELECT to_char(due_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS since
+    FROM ${quoteName(hooksJournal(name))} WHERE hook = 'after'`);
+  return due?.since;
 }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from 'postgres';
-import { describeHolder, findHolder, type LockHolder, type LockKey } from '../db/advisory-lock.ts';
+import { describeHolder, findHolder, type LockHolder, type LockKey, lockedBy } from '../db/advisory-lock.ts';
 import type { Database } from '../db/connect.ts';
 import { EduschemaError } from '../errors.ts';
-import { type FoundLease, findLease, removeExpiredLease } from './lease.ts';
+import { endSilentWorker, type FoundLease, findLease, removeExpiredLease } from './lease-table.ts';
 import type { MigrationSettings } from './settings.ts';
 import { guardKey, turnKey } from './turn.ts';
 
@@ -39,7 +39,8 @@ export async function findLockState({ sql }: Database, settings: JournalSettings
   // In this order: a runner that is just ending lets go of its worker first.
   const guard = await findWorker(sql, guardKey(settings));
   const lease = await findLease(sql, settings.journal);
-  const worker = guard ?? (lease?.worker ? await findSession(sql, lease.worker) : undefined);
+  const lent = lease?.worker ?? lease?.silent;
+  const worker = guard ?? (lent ? await findSession(sql, lent) : undefined);
   const runner = await findHolder(sql, turnKey(settings));
   return { state: stateOf(runner, worker, lease), runner, worker, lease };
 }
@@ -50,9 +51,8 @@ function stateOf(
   lease: FoundLease | undefined,
 ): LockState['state'] {
   if (runner || (lease && !lease.expired)) return 'held';
-  // Its transaction is at work; the renewal may be what waits for it, where a pooler has one session only.
-  if (lease) return worker ? 'held' : 'expired';
-  return worker ? 'orphaned' : 'free';
+  if (worker && worker.pid !== lease?.silent) return 'orphaned';
+  return lease ? 'expired' : 'free';
 }
 
 const backendStart = `to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')`;
@@ -95,6 +95,11 @@ export async function breakLock(
   const { worker } = state;
   if (state.state === 'held') throw heldBy(state);
   if (state.state === 'expired') {
+    if (worker) {
+      await confirm(worker);
+      await endSilentWorker(database.sql, settings.journal);
+      await untilEnded(database, settings, worker);
+    }
     const removed = await removeExpiredLease(database.sql, settings.journal);
     return { what: removed ? 'lease' : 'nothing', state };
   }
@@ -108,20 +113,23 @@ async function endWorker(database: Database, settings: JournalSettings, worker: 
   const now = await findLockState(database, settings);
   if (now.state === 'held') throw heldBy(now);
   const { pid, backendStart: start } = worker;
-  const lockedBy = ({ classId, objectId }: LockKey) => `
-    SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.granted
-      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-      AND l.classid::bigint = ${classId} AND l.objid::bigint = ${objectId >>> 0} AND l.objsubid = 2`;
+  const held = (key: LockKey) => `SELECT FROM pg_catalog.pg_locks l WHERE ${lockedBy(key)}`;
   const ended = await database.sql.unsafe(`
     SELECT pg_catalog.pg_terminate_backend(a.pid)
     FROM pg_catalog.pg_stat_activity a
     WHERE a.pid = ${pid} AND ${backendStart} = '${start}'
-      AND EXISTS (${lockedBy(guardKey(settings))} AND l.pid = a.pid)
-      AND NOT EXISTS (${lockedBy(turnKey(settings))})`);
+      AND EXISTS (${held(guardKey(settings))} AND l.pid = a.pid)
+      AND NOT EXISTS (${held(turnKey(settings))})`);
   if (ended.length === 0) return forbidUnseen(database, settings, worker);
+  await untilEnded(database, settings, worker);
+  return true;
+}
+
+async function untilEnded({ sql }: Database, settings: JournalSettings, worker: Worker): Promise<void> {
+  const { pid, backendStart: start } = worker;
   for (let tries = 0; tries < 100; tries++) {
-    const left = await findWorker(database.sql, guardKey(settings));
-    if (left?.pid !== pid || left.backendStart !== start) return true;
+    const left = await findWorker(sql, guardKey(settings));
+    if (left?.pid !== pid || left.backendStart !== start) return;
     await sleep(50);
   }
   throw new EduschemaError('lock-held', `pid ${pid} was told to end, and has not ended yet`, {

@@ -1,19 +1,25 @@
 import type { Database } from '../db/connect.ts';
 import { carryOut, type MigrateResult } from './carry-out.ts';
 import { folderOf } from './folder.ts';
+import { readHooks } from './hooks.ts';
 import { readJournal } from './journal.ts';
 import { type MigratePlanOptions, planMigrate, planRollback } from './plan.ts';
+import type { NamedFile } from './plan-file.ts';
 import { nameOfUnit } from './prepare.ts';
 import type { Said } from './run-settings.ts';
 import type { Selection } from './select.ts';
 import type { MigrationSettings } from './settings.ts';
 
-export interface MigrateOptions extends MigratePlanOptions {
+export interface MigrateOptions extends Omit<MigratePlanOptions, 'hooks'> {
   /** Change nothing; return the SQL instead. */
   readonly dryRun?: boolean | undefined;
   /** Statements, by their ordinals, that an earlier run left in doubt: carried out, or to be carried out again. */
   readonly markDone?: readonly number[] | undefined;
   readonly redo?: readonly number[] | undefined;
+  /** Change nothing; write into this file what would be done, for somebody to agree to. See makePlan. */
+  readonly plan?: NamedFile | undefined;
+  /** Do what this plan says, and nothing else. See migrateFromPlan. */
+  readonly fromPlan?: NamedFile | undefined;
 }
 
 /**
@@ -27,11 +33,21 @@ export async function migrate(
   settings: MigrationSettings,
   options: MigrateOptions = {},
 ): Promise<MigrateResult> {
-  return carryOut(database, settings, (folder, journal) => planMigrate(folder, journal, options), {
-    ...options,
-    said: saidOf(options),
-    command: 'eduschema migrate',
-  });
+  if (options.plan || options.fromPlan) {
+    const { migrateWithPlan } = await import('./migrate-with-plan.ts');
+    return migrateWithPlan(database, settings, options);
+  }
+  const hooks = readHooks(settings);
+  return carryOut(
+    database,
+    settings,
+    (folder, journal) => planMigrate(folder, journal, { ...options, hooks }),
+    {
+      ...options,
+      said: saidOf(options),
+      command: 'eduschema migrate',
+    },
+  );
 }
 
 export interface RollbackOptions extends Selection {

@@ -1,5 +1,6 @@
 import { EduschemaError } from '../errors.ts';
 import type { MigrationFile, MigrationFolder } from './folder.ts';
+import { noHooks, type PlannedHooks, planHooks, type ReadHooks } from './hooks.ts';
 import type { Journal } from './journal.ts';
 import { planRepeatableDown, planRepeatableUp } from './plan-repeatable.ts';
 import { isTransactional, nameOfUnit, type Prepared, prepareDown, prepareUp } from './prepare.ts';
@@ -20,9 +21,12 @@ export interface MigrationPlan {
   readonly steps: readonly Prepared[];
   /** Repeatable migrations whose row goes, by name: the file is gone, or it has to be applied again. */
   readonly forgotten: readonly string[];
+  /** What runs around the steps, and is none itself. */
+  readonly hooks: PlannedHooks;
 }
 
 export interface MigratePlanOptions extends Selection {
+  readonly hooks?: ReadHooks | undefined;
   readonly outOfOrder?: boolean | undefined;
   readonly singleTransaction?: boolean | undefined;
 }
@@ -47,7 +51,10 @@ export async function planMigrate(
   const repeatable = planRepeatableUp(state, after, complete);
   steps.push(...repeatable.steps);
   if (options.singleTransaction) forbidNonTransactional(steps);
-  return { state, steps, forgotten: repeatable.forgotten };
+  const hooks = options.hooks
+    ? planHooks(options.hooks, steps, journal, options.singleTransaction ?? false)
+    : noHooks;
+  return { state, steps, forgotten: repeatable.forgotten, hooks };
 }
 
 /**
@@ -78,7 +85,7 @@ export async function planRollback(
     steps.push(await prepareDown(file, entry?.row?.version ?? file.version));
   }
   const repeatable = planRepeatableDown(state, new Set(selected.map(({ canonical }) => canonical)));
-  return { state, steps: [...repeatable.steps, ...steps], forgotten: repeatable.forgotten };
+  return { state, steps: [...repeatable.steps, ...steps], forgotten: repeatable.forgotten, hooks: noHooks };
 }
 
 /** `--to 0` is before the first version, where none is called 0. */

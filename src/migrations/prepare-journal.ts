@@ -2,7 +2,13 @@ import type { Database, Session } from '../db/connect.ts';
 import { quoteIdentifier } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
 import type { Journal } from './journal.ts';
-import { adoptStatement, forgetRepeatableStatement, journalStatements } from './journal-statements.ts';
+import {
+  adoptStatement,
+  createHooksJournal,
+  forgetRepeatableStatement,
+  journalStatements,
+  makeAfterDueStatement,
+} from './journal-statements.ts';
 import { fenceOf } from './lease.ts';
 import type { MigrationPlan } from './plan.ts';
 import { isTransactional } from './prepare.ts';
@@ -34,7 +40,7 @@ export async function prepareJournal(
   session: Session,
   journal: Journal,
   plan: MigrationPlan,
-  settings: HeldTurn,
+  settings: Omit<HeldTurn, 'token'>,
 ): Promise<void> {
   const statements = [
     ...(await schemaStatements(session, settings)),
@@ -58,7 +64,22 @@ export function preparationStatements(journal: Journal, plan: MigrationPlan): st
   const forgotten = plan.forgotten.map((name) => forgetRepeatableStatement(journal.name, name));
   const needsStatements = plan.steps.some((step) => step.kind === 'sql' && !isTransactional(step));
   const statements = needsStatements && !journal.hasStatements ? [createStatementJournal(journal.name)] : [];
-  return [...journalStatements(journal, { repeatable }), ...statements, ...adopted, ...forgotten];
+  return [
+    ...journalStatements(journal, { repeatable }),
+    ...statements,
+    ...hookStatements(journal, plan),
+    ...adopted,
+    ...forgotten,
+  ];
+}
+
+/** With the last before hook they become due; without one, here. */
+function hookStatements({ name, hasHooks }: Journal, { hooks }: MigrationPlan): string[] {
+  if (!hooks.makesDue) return [];
+  return [
+    ...(hasHooks ? [] : [createHooksJournal(name)]),
+    ...(hooks.before.length > 0 ? [] : [makeAfterDueStatement(name)]),
+  ];
 }
 
 /** Without its schema, what a migration creates would go to the next one in search_path. */

@@ -1,7 +1,8 @@
+import type { HookMigration } from '../config.ts';
 import { EduschemaError } from '../errors.ts';
 import { leadingWords } from '../sql/tokens.ts';
 import type { MigrationFile, RepeatableFile } from './folder.ts';
-import { loadModule, type MigrationModule } from './module.ts';
+import { loadModule, type MigrationContext, type MigrationFunction, type MigrationSql } from './module.ts';
 import { readSql } from './read-sql.ts';
 import type { Locate, Section } from './sections.ts';
 
@@ -20,10 +21,15 @@ export interface PreparedModule {
   readonly kind: 'module';
   readonly unit: Unit;
   readonly direction: 'up' | 'down';
-  readonly module: MigrationModule;
+  /** False when `sql` is a connection outside any transaction. */
+  readonly transaction: boolean;
+  readonly call: (sql: MigrationSql, context: CallContext) => unknown;
 }
 
-/** What is run and recorded as one: a versioned migration, or a repeatable one. */
+/** What code is told of the run that it is part of. */
+export type CallContext = Pick<MigrationContext, 'signal' | 'log'>;
+
+/** What is run and recorded as one: a versioned migration, or a repeatable one; or what runs around them. */
 export type Unit =
   | {
       readonly type: 'versioned';
@@ -31,12 +37,40 @@ export type Unit =
       /** How the journal spells the version, where it has it. */
       readonly recordedAs?: string;
     }
-  | { readonly type: 'repeatable'; readonly file: RepeatableFile };
+  | { readonly type: 'repeatable'; readonly file: RepeatableFile }
+  | HookUnit;
+
+/** A hook of the configuration: see planHooks. */
+export interface HookUnit {
+  readonly type: 'hook';
+  readonly when: 'before' | 'after';
+  /** `before hook`, or `before hook 2`. */
+  readonly name: string;
+  /** How what it stands in is called, and the path where there is one. */
+  readonly file: { readonly file: string; readonly path: string | undefined };
+  /** Of the text of a function; SQL is there itself. */
+  readonly checksum: string | undefined;
+  /** What is recorded with it: that the after hooks are due, or that they were run. */
+  readonly records: 'due' | 'done' | undefined;
+}
 
 /** How a unit is called in messages: `1.4.0_search`, `repeatable monthly_kpi`. */
 export function nameOfUnit(unit: Unit): string {
+  if (unit.type === 'hook') return unit.name;
   if (unit.type === 'repeatable') return nameOfRepeatable(unit.file.name);
   return `${unit.file.version}_${unit.file.description.replaceAll(' ', '_')}`;
+}
+
+/** A unit in the words of results. */
+export function describeUnit(unit: Unit): HookMigration {
+  const { file } = unit.file;
+  const name = nameOfUnit(unit);
+  if (unit.type !== 'versioned') {
+    const description = unit.type === 'repeatable' ? unit.file.name : name;
+    return { name, version: null, description, file };
+  }
+  const { version, description } = unit.file;
+  return { name, version, description, file };
 }
 
 /** How a repeatable migration is called in messages. */
@@ -46,7 +80,7 @@ export function nameOfRepeatable(name: string): string {
 
 /** Whether the unit runs inside a transaction. */
 export function isTransactional(prepared: Prepared): boolean {
-  return prepared.kind === 'sql' ? prepared.section.transaction : prepared.module.transaction;
+  return prepared.kind === 'sql' ? prepared.section.transaction : prepared.transaction;
 }
 
 const prepared = new WeakMap<MigrationFile, Promise<Prepared>>();
@@ -60,8 +94,10 @@ export function prepareUp(file: MigrationFile): Promise<Prepared> {
 
 async function readUp(file: MigrationFile): Promise<Prepared> {
   const unit: Unit = { type: 'versioned', file };
-  if (file.kind === 'module')
-    return { kind: 'module', unit, direction: 'up', module: await loadModule(file) };
+  if (file.kind === 'module') {
+    const { up, transaction } = await loadModule(file);
+    return prepareModule(file, unit, 'up', up, transaction);
+  }
   const { text, sections, locate } = readSql(file);
   if (sections.requires)
     throw new EduschemaError(
@@ -72,13 +108,25 @@ async function readUp(file: MigrationFile): Promise<Prepared> {
   return { kind: 'sql', unit, direction: 'up', text, section: sections.up };
 }
 
+function prepareModule(
+  { version, description }: MigrationFile,
+  unit: Unit,
+  direction: 'up' | 'down',
+  run: MigrationFunction,
+  transaction: boolean,
+): PreparedModule {
+  const call: PreparedModule['call'] = (sql, context) =>
+    run(sql, { version, description, direction, ...context });
+  return { kind: 'module', unit, direction, transaction, call };
+}
+
 /** Reads a versioned migration for its way down. Throws when it has none. */
 export async function prepareDown(file: MigrationFile, recordedAs: string): Promise<Prepared> {
   const unit: Unit = { type: 'versioned', file, recordedAs };
   if (file.kind === 'module') {
-    const module = await loadModule(file);
-    if (!module.down) throw irreversible(file.file, 'exports no down', 'export a function down from it');
-    return { kind: 'module', unit, direction: 'down', module };
+    const { down, transaction } = await loadModule(file);
+    if (!down) throw irreversible(file.file, 'exports no down', 'export a function down from it');
+    return prepareModule(file, unit, 'down', down, transaction);
   }
   const {
     text,
@@ -117,7 +165,7 @@ export function prepareRepeatable(file: RepeatableFile): PreparedRepeatable {
 }
 
 /** True for what begins or ends a transaction, and not for `ROLLBACK TO savepoint`. */
-function controlsTransaction([first, second, third]: readonly string[]): boolean {
+export function controlsTransaction([first, second, third]: readonly string[]): boolean {
   switch (first) {
     case 'begin':
     case 'commit':

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EduschemaError } from '../errors.ts';
 import { cutCopyData } from '../sql/cut-copy-data.ts';
@@ -97,7 +98,17 @@ async function digestLarge(path: string, file: string) {
  * file was changed since the folder was read.
  */
 export function readSql({ path, file, checksum, reading }: SqlFile): ReadSql {
-  const source = loadFile(path, file);
+  return readSource(loadFile(path, file), reading, checksum);
+}
+
+/** Reads SQL that is in no file as a file of the folder of migrations would be read; `name` is for messages. */
+export function readSqlText(text: string, name: string, reading: Reading): ReadSql {
+  const source = { file: name, path: join(reading.path, name), text, gaps: [], checksum: '' };
+  return readSource(source, reading, undefined);
+}
+
+function readSource(source: SourceFile, reading: Reading, checksum: string | undefined): ReadSql {
+  const { file } = source;
   const parts = splitSql(source.text, isMarker);
   if (!needsExpansion(source.text, parts) && source.gaps.length === 0) {
     forbidChange(source.checksum, checksum, file);
@@ -129,8 +140,8 @@ export function readSql({ path, file, checksum, reading }: SqlFile): ReadSql {
   };
 }
 
-function forbidChange(now: string, before: string, file: string): void {
-  if (now === before) return;
+function forbidChange(now: string, before: string | undefined, file: string): void {
+  if (before === undefined || now === before) return;
   throw new EduschemaError('migration-edited', `${file} was changed while eduschema ran`, {
     hint: 'run the command again',
   });

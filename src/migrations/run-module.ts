@@ -1,36 +1,64 @@
+import { once } from 'node:events';
 import { relative } from 'node:path';
 import type { Session } from '../db/connect.ts';
-import { isServerError } from '../db/explain-error.ts';
+import { connectionClosed, isConnectionLost, isServerError, serverErrorOf } from '../db/explain-error.ts';
 import { EduschemaError } from '../errors.ts';
 import { excerptAt, findPlace, offsetOfPosition } from '../sql/excerpt.ts';
-import type { FailedMigration } from './failure.ts';
-import type { MigrationContext } from './module.ts';
-import type { PreparedModule } from './prepare.ts';
+import { codeOf, type FailedMigration, hintFor } from './failure.ts';
+import { hintOf, lendSql, refusal } from './lent-sql.ts';
+import type { CallContext, PreparedModule } from './prepare.ts';
+import type { RunSettings } from './run-settings.ts';
 
-/** Runs `up` or `down` of a TypeScript migration. Throws `migration-failed`, naming the query and the line. */
+/** Runs `up` or `down` of a TypeScript migration, or a hook. Throws, naming the query and the line. */
 export async function runModule(
   session: Session,
-  { module, direction, unit }: PreparedModule,
+  { call, transaction, unit }: PreparedModule,
   migration: FailedMigration,
-  context: Pick<MigrationContext, 'signal' | 'log'>,
+  { signal, log, journal }: CallContext & Pick<RunSettings, 'journal'>,
 ): Promise<void> {
-  if (unit.type !== 'versioned') throw new TypeError('a repeatable migration is SQL');
-  const { version, description, path } = unit.file;
+  const { path } = unit.file;
+  const lent = lendSql(session.sql as never, { transaction, journal, isOpen: session.isOpen });
+  const { boundaries } = session.tap;
   try {
-    await module[direction]?.(session.sql as never, { version, description, direction, ...context });
+    await session.preparing(() => orInterrupted(signal, async () => call(lent.sql, { signal, log })));
   } catch (error) {
-    const ended = module.transaction && session.tap.transaction === 'none';
+    await lent.takeBack();
+    const ended =
+      transaction && (session.tap.transaction === 'none' || session.tap.boundaries !== boundaries);
     const outcome = () => 'it ended the transaction that it runs in: what it committed itself stays';
-    throw moduleFailed(error, path, ended ? { ...migration, outcome } : migration);
+    throw moduleFailed(reasonOf(error, session), path, ended ? { ...migration, outcome } : migration);
+  }
+  const left = await lent.takeBack();
+  if (!session.isOpen()) throw moduleFailed(reasonOf(connectionClosed(), session), path, migration);
+  if (left !== undefined) throw moduleFailed(refusal(left, 'await every query'), path, migration);
+}
+
+/** A server that ends the session says why; the driver forgets it when the connection closes. */
+function reasonOf(error: unknown, { tap }: Session): unknown {
+  return isConnectionLost(error) && tap.fatal ? serverErrorOf(tap.fatal) : error;
+}
+
+/** Code may wait for something that never comes, and need not look at the signal. */
+async function orInterrupted(signal: AbortSignal | undefined, run: () => Promise<unknown>): Promise<void> {
+  if (!signal) return void (await run());
+  const stop = new AbortController();
+  const interrupted = once(signal, 'abort', { signal: stop.signal }).then(
+    () => signal.throwIfAborted(),
+    () => {},
+  );
+  try {
+    await Promise.race([run(), interrupted]);
+  } finally {
+    stop.abort();
   }
 }
 
-function moduleFailed(error: unknown, path: string, migration: FailedMigration): EduschemaError {
+function moduleFailed(error: unknown, path: string | undefined, migration: FailedMigration): EduschemaError {
   if (error instanceof EduschemaError) return error;
   const server = isServerError(error) ? error : undefined;
   const query = (error as { query?: string } | undefined)?.query;
   const thrown = error instanceof Error ? error : new Error(String(error));
-  const line = findLine(thrown.stack ?? '', path);
+  const line = path === undefined ? undefined : findLine(thrown.stack ?? '', path);
   const shown =
     query && server?.position
       ? ['', excerptAt(query, findPlace(query, offsetOfPosition(query, 0, Number(server.position))))]
@@ -42,7 +70,7 @@ function moduleFailed(error: unknown, path: string, migration: FailedMigration):
   ];
   const outcome = migration.outcome();
   return new EduschemaError(
-    'migration-failed',
+    codeOf(migration),
     `${migration.title} failed${line ? ` at line ${line} of` : ' in'} ${migration.file}${server ? ` (${server.code})` : ''}`,
     {
       excerpt: [
@@ -51,7 +79,7 @@ function moduleFailed(error: unknown, path: string, migration: FailedMigration):
         '',
         outcome,
       ].join('\n'),
-      hint: server?.hint ?? `fix the file and run ${migration.command} again`,
+      hint: server?.hint ?? hintOf(error) ?? hintFor(undefined, migration),
       cause: error,
       details: {
         file: migration.file,

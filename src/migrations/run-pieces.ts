@@ -5,6 +5,7 @@ import { EduschemaError } from '../errors.ts';
 import type { Statement } from '../sql/split.ts';
 import { leadingWords } from '../sql/tokens.ts';
 import { type FailedMigration, statementFailed } from './failure.ts';
+import { explainJournalChange, forbidChanged } from './journal-guard.ts';
 import { lookBefore } from './judge.ts';
 import { canCommit, divideIntoPieces, endsTransaction, type Piece } from './pieces.ts';
 import { nameOfUnit, type PreparedSql } from './prepare.ts';
@@ -36,7 +37,7 @@ export async function runPieces(
   const { text, section, unit, direction } = prepared;
   const { statements } = section;
   const of = { migration: migrationOf(unit), direction };
-  const log = openStatementLog(settings.keeper, settings.journal, of);
+  const log = openStatementLog(settings.keeper, settings, of);
   const pieces = divideIntoPieces(text, statements);
   const progress = await findProgress(prepared, pieces, settings);
   await log.forget(Math.max(0, ...progress.rows.keys()) + 1);
@@ -134,13 +135,15 @@ async function attempt(work: Work, piece: Piece, lockTimeout: string | undefined
       // The session that writes the journal may have to wait until this transaction is done: a pooler can have one only.
       await session.sql.unsafe(
         [
+          forbidChanged(settings.journal),
           'RESET SESSION AUTHORIZATION',
           'RESET ROLE',
-          log.finished(ordinalsOf(piece)),
           settings.lease.fence,
+          log.finished(ordinalsOf(piece)),
         ].join('; '),
       );
     } else {
+      await session.sql.unsafe(forbidChanged(settings.journal));
       const [{ id }] = await session.sql.unsafe<[{ id: string }]>(
         'SELECT pg_catalog.pg_current_xact_id()::text AS id',
       );
@@ -149,7 +152,8 @@ async function attempt(work: Work, piece: Piece, lockTimeout: string | undefined
     await finishWith(work, end, body.at(-1));
   } catch (error) {
     if (session.tap.transaction !== 'none') await session.sql.unsafe('ROLLBACK').catch(() => {});
-    throw error;
+    if (!explainJournalChange(error)) throw error;
+    throw statementFailed(failed, { error, statement: body[0], messageStart: undefined });
   }
 }
 

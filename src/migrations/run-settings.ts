@@ -3,8 +3,9 @@ import type { LockKey } from '../db/advisory-lock.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
 import type { FailedMigration } from './failure.ts';
 import type { Lease } from './lease.ts';
-import { nameOfUnit, type Prepared } from './prepare.ts';
+import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
 import type { SessionSettings } from './session-sql.ts';
+import type { TurnProof } from './turn-proof.ts';
 
 /** How migrations are run. */
 export interface RunSettings extends SessionSettings {
@@ -12,6 +13,8 @@ export interface RunSettings extends SessionSettings {
   readonly guard: LockKey;
   /** Behind a pooler: nothing holds in a session then, beyond a transaction. */
   readonly lease: Lease | undefined;
+  /** What shows, in a session of the server's, that the turn is ours. */
+  readonly proof: TurnProof;
   readonly signal: AbortSignal | undefined;
   readonly log: (message: string) => void;
   /** The session that holds the turn: it writes the journal of statements. */
@@ -54,7 +57,12 @@ export interface Run {
 /** `migration 1.4.0_search`, `rollback of 1.4.0_search`. */
 export function titleOf({ unit, direction }: Prepared): string {
   if (direction === 'down') return `rollback of ${nameOfUnit(unit)}`;
-  return unit.type === 'repeatable' ? nameOfUnit(unit) : `migration ${nameOfUnit(unit)}`;
+  return unit.type === 'versioned' ? `migration ${nameOfUnit(unit)}` : nameOfUnit(unit);
+}
+
+/** Which hook it is, if it is one. */
+export function hookOf({ unit }: Prepared): 'before' | 'after' | undefined {
+  return unit.type === 'hook' ? unit.when : undefined;
 }
 
 /** A migration for the error that says how it failed; `instead` replaces the sentence on the state of the database. */
@@ -66,5 +74,7 @@ export function describe(prepared: Prepared, { command, outcome }: Run, instead?
     text,
     outcome: instead === undefined ? outcome : () => instead,
     command,
+    outside: !isTransactional(prepared),
+    hook: hookOf(prepared),
   };
 }

@@ -1,10 +1,12 @@
 import type { Session } from '../db/connect.ts';
+import { inTransaction } from '../db/in-transaction.ts';
 import { EduschemaError } from '../errors.ts';
+import { codeOf } from './failure.ts';
 import { sinceTransactionStart } from './journal-statements.ts';
 import { isTransactional, nameOfUnit, type PreparedModule } from './prepare.ts';
 import { runModule } from './run-module.ts';
 import { runPieces } from './run-pieces.ts';
-import { describe, type Run, type RunSettings, titleOf } from './run-settings.ts';
+import { describe, hookOf, type Run, type RunSettings, titleOf } from './run-settings.ts';
 import { runStatements } from './run-statements.ts';
 import {
   closingStatements,
@@ -12,10 +14,16 @@ import {
   lockStatement,
   openingStatements,
   restoreEncoding,
-  yieldToDeadlocks,
 } from './session-sql.ts';
 import { closeStatements, migrationOf } from './statement-journal.ts';
-import { beginMessages, enterTransaction, leasedIsolation, leaveTransaction } from './transaction-sql.ts';
+import {
+  beginMessages,
+  enterTransaction,
+  leasedIsolation,
+  leaveTransaction,
+  proveTurn,
+  waitForGuard,
+} from './transaction-sql.ts';
 
 /** Runs a migration and records it; both in one transaction, unless it says `transaction:false`. */
 export async function runMigration(session: Session, run: Run, settings: RunSettings): Promise<void> {
@@ -30,6 +38,7 @@ export async function runMigration(session: Session, run: Run, settings: RunSett
   const after = [
     insideTransaction,
     ...closingStatements(settings),
+    ...proveTurn(settings),
     run.record(sinceTransactionStart),
     ...leaveTransaction(settings),
     'COMMIT',
@@ -54,9 +63,9 @@ export async function runTogether(
 ): Promise<void> {
   if (!settings.lease) {
     await session.sql.unsafe('DISCARD ALL');
-    await session.sql.unsafe([lockStatement(settings.guard), ...yieldToDeadlocks(settings)].join('; '));
+    await session.sql.unsafe(waitForGuard(settings));
   }
-  await session.sql.begin(settings.lease ? leasedIsolation : '', async (sql) => {
+  await inTransaction(session, settings.lease ? leasedIsolation : '', async (sql) => {
     const inside: Session = { ...session, sql: sql as unknown as Session['sql'], tap: session.tap };
     for (const run of runs) {
       await runInside(inside, run, settings);
@@ -69,9 +78,12 @@ export async function runTogether(
 async function runInside(session: Session, run: Run, settings: RunSettings): Promise<void> {
   const { prepared } = run;
   const before = enterTransaction(settings, openingStatements(settings)).join('; ');
-  const after = [insideTransaction, ...closingStatements(settings), run.record(sinceTransactionStart)].join(
-    '; ',
-  );
+  const after = [
+    insideTransaction,
+    ...closingStatements(settings),
+    ...proveTurn(settings),
+    run.record(sinceTransactionStart),
+  ].join('; ');
   if (prepared.kind === 'sql') {
     return runStatements(
       session,
@@ -82,9 +94,11 @@ async function runInside(session: Session, run: Run, settings: RunSettings): Pro
     );
   }
   await session.sql.unsafe(before);
+  const { boundaries } = session.tap;
   await runModule(session, prepared, describe(prepared, run), settings);
   settings.signal?.throwIfAborted();
-  if (session.tap.transaction !== 'open') throw endedTransaction(prepared, session.tap.transaction);
+  if (session.tap.transaction !== 'open' || session.tap.boundaries !== boundaries)
+    throw endedTransaction(prepared, session.tap.transaction);
   await runStatements(session, describe(prepared, run), [], [], [restoreEncoding, after]);
 }
 
@@ -125,6 +139,7 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
     'BEGIN READ WRITE',
     ...(settings.lease ? enterTransaction(settings, []) : []),
     ...closingStatements(settings),
+    ...proveTurn(settings),
     run.record(durationMs),
     ...closing,
     ...leaveTransaction(settings),
@@ -134,21 +149,20 @@ async function runOutside(session: Session, run: Run, settings: RunSettings): Pr
   await runStatements(session, failed, [], [], [restoreEncoding, record]);
 }
 
-function endedTransaction(prepared: PreparedModule, transaction: 'none' | 'failed'): EduschemaError {
+function endedTransaction(
+  prepared: PreparedModule,
+  transaction: Session['tap']['transaction'],
+): EduschemaError {
+  const code = codeOf({ hook: hookOf(prepared) });
   if (transaction === 'failed') {
-    return new EduschemaError(
-      'migration-failed',
-      `a query of ${titleOf(prepared)} failed, and the error was caught`,
-      {
-        hint: 'let it through, or put the query into sql.savepoint()',
-      },
-    );
+    return new EduschemaError(code, `a query of ${titleOf(prepared)} failed, and the error was caught`, {
+      hint: 'let it through, or put the query into sql.savepoint()',
+    });
   }
-  return new EduschemaError(
-    'migration-failed',
-    `${titleOf(prepared)} ended the transaction that it runs in`,
-    {
-      hint: 'leave COMMIT and ROLLBACK to eduschema, or write: export const transaction = false',
-    },
-  );
+  const outcome = 'what it committed itself stays; it is not recorded';
+  return new EduschemaError(code, `${titleOf(prepared)} ended the transaction that it runs in`, {
+    excerpt: `\n${outcome}`,
+    details: { outcome },
+    hint: `leave COMMIT and ROLLBACK to eduschema${hookOf(prepared) ? '' : ', or write: export const transaction = false'}`,
+  });
 }

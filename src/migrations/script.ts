@@ -7,6 +7,7 @@ import type { MigrationPlan } from './plan.ts';
 import { isTransactional, nameOfUnit, type Prepared } from './prepare.ts';
 import { preparationStatements } from './prepare-journal.ts';
 import { bodyOf, bytesLeftOut, restOf } from './script-body.ts';
+import { renderHooks } from './script-hooks.ts';
 import { closingStatements, openingStatements, type SessionSettings } from './session-sql.ts';
 import type { MigrationSettings } from './settings.ts';
 import { migrationOf, type Unfinished } from './statement-journal.ts';
@@ -22,7 +23,7 @@ export interface ScriptOptions {
 /**
  * The plan as SQL that psql runs with the same effect, the journal included. Migrations written in TypeScript are
  * code: they stand as a comment, and the script then ends before them with an error. So it does before a migration whose
- * COPY data is too much for a script; its SQL stands there to be read.
+ * COPY data is too much for a script; its SQL stands there to be read. So do functions that are hooks.
  */
 export function renderScript(
   plan: MigrationPlan,
@@ -36,19 +37,30 @@ export function renderScript(
   const parts = ['\\set ON_ERROR_STOP on'];
   if (setup.length > 0) parts.push(lines('the journal', ['BEGIN', ...roleOf(settings), ...setup, 'COMMIT']));
   if (singleTransaction) parts.push('BEGIN;');
+  const together = singleTransaction ?? false;
+  const session = sessionOf(settings, versionNumber);
+  const hooksOf = (when: 'before' | 'after') => renderHooks(plan.hooks[when], session, settings, together);
+  const hasWork = plan.steps.length > 0 || plan.hooks.after.length > 0 || setup.length > 0;
+  parts.push(...hooksOf('before'));
   for (const step of plan.steps)
-    parts.push(
-      renderStep(step, settings, singleTransaction ?? false, versionNumber, findUnfinished(step, unfinished)),
-    );
+    parts.push(renderStep(step, settings, together, session, findUnfinished(step, unfinished)));
+  parts.push(...hooksOf('after'));
   if (singleTransaction) parts.push('COMMIT;');
-  return plan.steps.length > 0 || setup.length > 0 ? `${parts.join('\n\n')}\n` : '';
+  return hasWork ? `${parts.join('\n\n')}\n` : '';
+}
+
+function sessionOf(
+  { lockTimeout = defaultLockTimeout, statementTimeout = '0', role, schema }: MigrationSettings,
+  versionNumber: number,
+): SessionSettings {
+  return { lockTimeout, statementTimeout, role, schema, versionNumber };
 }
 
 function renderStep(
   step: Prepared,
   settings: MigrationSettings,
   together: boolean,
-  versionNumber: number,
+  session: SessionSettings,
   unfinished: Unfinished | undefined,
 ): string {
   const title = `${step.direction === 'down' ? 'undo ' : ''}${nameOfUnit(step.unit)} (${step.unit.file.file})`;
@@ -60,13 +72,6 @@ function renderStep(
     leftOut > 0
       ? `\\warn ${nameOfUnit(step.unit)} has ${leftOut} bytes of COPY data that are not in this script: run eduschema\n\\q\n`
       : '';
-  const session: SessionSettings = {
-    lockTimeout: settings.lockTimeout ?? defaultLockTimeout,
-    statementTimeout: settings.statementTimeout ?? '0',
-    role: settings.role,
-    schema: settings.schema,
-    versionNumber,
-  };
   const opening = openingStatements(session, inside ? 'LOCAL' : 'SESSION').join('; ');
   const reset = together ? 'RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL' : 'DISCARD ALL';
   const record = [

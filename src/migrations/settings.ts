@@ -1,3 +1,4 @@
+import type { Hooks } from '../config.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
 import type { Leftover } from '../db/leftovers.ts';
 import type { WorkEvent, WorkSettings } from '../db/work-settings.ts';
@@ -10,6 +11,10 @@ export interface MigrationSettings extends FolderSettings, Omit<WorkSettings, 'o
   readonly schema?: string | undefined;
   /** The role that owns what migrations create. */
   readonly role?: string | undefined;
+  /** What runs before the first pending migration and after the last one. */
+  readonly hooks?: Hooks | undefined;
+  /** The file that the hooks come from, as a path and as the user calls it. */
+  readonly hooksFile?: { readonly path: string; readonly shown: string } | undefined;
   /** Seconds that a runner behind a pooler may be silent before another one takes over. */
   readonly leaseSeconds?: number | undefined;
   readonly onProgress?: ((event: MigrationEvent) => void) | undefined;
@@ -20,7 +25,7 @@ export type MigrationEvent =
   | WorkEvent
   /** What was found out about a run that ended in the middle, and what was done about it. */
   | { readonly type: 'resumed'; readonly message: string }
-  /** Something unfinished that the migration left in the database, and the SQL that finishes it. */
+  /** Something that the migration left unfinished, or owned by another role, and the SQL that puts it right. */
   | { readonly type: 'left'; readonly name: string; readonly leftover: Leftover };
 
 /** Seconds that a runner behind a pooler may be silent. */

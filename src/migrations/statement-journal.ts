@@ -4,7 +4,9 @@ import { type QualifiedName, quoteLiteral, quoteName } from '../db/identifiers.t
 import type { Statement } from '../sql/split.ts';
 import { type Journal, statementJournal } from './journal.ts';
 import { readGap } from './large-file.ts';
+import { fenceOf } from './lease.ts';
 import { nameOfRepeatable, type Unit } from './prepare.ts';
+import type { RunSettings } from './run-settings.ts';
 
 /** A row of `schema_versions_statements`: a statement of a migration with `transaction:false`. */
 export interface StatementRow {
@@ -42,7 +44,8 @@ export interface StartedStatement {
 
 /** The migration's name in the journal of statements. */
 export function migrationOf(unit: Unit): string {
-  return unit.type === 'repeatable' ? nameOfRepeatable(unit.file.name) : unit.file.version;
+  if (unit.type === 'versioned') return unit.file.version;
+  return unit.type === 'repeatable' ? nameOfRepeatable(unit.file.name) : unit.name;
 }
 
 /** The SQL that creates the journal of statements. */
@@ -128,7 +131,7 @@ export async function listUnfinished(sql: Sql, { name, hasStatements }: Journal)
 }
 
 /**
- * Writes the journal of a migration's statements, in the session that holds the turn. Each write is committed at
+ * Writes the journal of a migration's statements, in the session that holds the turn, or behind the lease. Each write is committed at
  * once, but does not wait for the disk: the log is written in order, so that the statement's own commit makes the
  * row before it durable.
  */
@@ -159,10 +162,24 @@ export interface FailedStatement {
 }
 
 /** Opens the journal of one migration's statements. */
-export function openStatementLog(sql: Sql, journal: QualifiedName, of: StatementsOf): StatementLog {
+export function openStatementLog(
+  sql: Sql,
+  { journal, lease }: Pick<RunSettings, 'journal' | 'lease'>,
+  of: StatementsOf,
+): StatementLog {
   const table = quoteName(statementJournal(journal));
   const write = async (statement: string) => {
-    await sql.unsafe(`BEGIN; SET LOCAL synchronous_commit = off; ${statement}; COMMIT`);
+    const message = [
+      'BEGIN',
+      'SET LOCAL synchronous_commit = off',
+      ...fenceOf({ lease }),
+      statement,
+      'COMMIT',
+    ];
+    await sql.unsafe(message.join('; ')).catch(async (error) => {
+      await sql.unsafe('ROLLBACK').catch(() => {});
+      throw error;
+    });
   };
   const updated = (ordinals: readonly number[], set: string) =>
     `UPDATE ${table} SET ${set} WHERE ${where(of)} AND ordinal IN (${ordinals.join(', ')})`;

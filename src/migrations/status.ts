@@ -1,5 +1,6 @@
 import type { Database } from '../db/connect.ts';
 import { folderOf } from './folder.ts';
+import { hasAfterHooks } from './hooks.ts';
 import { readJournal } from './journal.ts';
 import { nameOfRepeatable } from './prepare.ts';
 import type { MigrationSettings } from './settings.ts';
@@ -25,6 +26,8 @@ export interface StatusResult {
   readonly rows: readonly StatusRow[];
   readonly current: string | undefined;
   readonly counts: Readonly<Record<StateEntry['state'], number>>;
+  /** Since when the after hooks of the settings are due, in ISO 8601: a run began, and has not come to them. */
+  readonly afterHookDueSince: string | undefined;
 }
 
 /** Compares files and journal. Changes nothing, and creates nothing. */
@@ -48,7 +51,8 @@ export async function status(database: Database, settings: MigrationSettings): P
     edited: count('edited'),
     missing: count('missing'),
   };
-  return { rows, current: state.current, counts };
+  const afterHookDueSince = hasAfterHooks(settings) ? journal.afterDueSince : undefined;
+  return { rows, current: state.current, counts, afterHookDueSince };
 }
 
 function toRow(

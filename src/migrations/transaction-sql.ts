@@ -23,8 +23,12 @@ const cleanSession = ({ workerName }: Lease) => [
  */
 export function beginMessages(settings: RunSettings, opening: readonly string[]): string[] {
   if (settings.lease) return [[beginLeased, ...enterTransaction(settings, opening)].join('; ')];
-  const waiting = [lockStatement(settings.guard), ...yieldToDeadlocks(settings)].join('; ');
-  return ['DISCARD ALL', waiting, ['BEGIN', ...opening].join('; ')];
+  return ['DISCARD ALL', waitForGuard(settings), ['BEGIN', ...opening].join('; ')];
+}
+
+/** SQL before a transaction: takes the guard, and then looks whose turn it is. */
+export function waitForGuard(settings: RunSettings): string {
+  return [lockStatement(settings.guard), settings.proof.note, ...yieldToDeadlocks(settings)].join('; ');
 }
 
 /** After a statement of the migration the isolation level could not be changed; others fail beside each renewal of the lease. */
@@ -41,6 +45,11 @@ export function enterTransaction({ lease, guard }: RunSettings, opening: readonl
     ...opening,
     lease.check,
   ];
+}
+
+/** SQL for right before a row of the journal is written: fails when the turn is lost. */
+export function proveTurn({ lease, proof }: Pick<RunSettings, 'lease' | 'proof'>): string[] {
+  return [lease ? lease.check : proof.fence];
 }
 
 /** SQL for right before COMMIT: through a pooler, what makes sure that the turn is ours, and leaves the session clean. */

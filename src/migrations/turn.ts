@@ -2,30 +2,30 @@ import {
   findHolder,
   isHeldBy,
   type LockHolder,
+  type LockKey,
   type LockWait,
   lockKeyOf,
+  newLockKey,
   pollUntilFree,
   withAdvisoryLock,
 } from '../db/advisory-lock.ts';
 import type { Database, Session } from '../db/connect.ts';
+import { isConnectionLost } from '../db/explain-error.ts';
 import { quoteName } from '../db/identifiers.ts';
 import { forbidStatementPooling } from '../db/pooler.ts';
 import { defaultWaitSeconds } from '../db/work-settings.ts';
 import { EduschemaError } from '../errors.ts';
-import {
-  findLease,
-  type Lease,
-  leaseLost,
-  prepareLeaseTable,
-  removeExpiredLease,
-  takeLease,
-} from './lease.ts';
+import { type Lease, takeLease } from './lease.ts';
+import { endSilentWorker, findLease, prepareLeaseTable, removeExpiredLease } from './lease-table.ts';
 import { defaultLeaseSeconds, type MigrationSettings } from './settings.ts';
+import { saysTurnLost } from './turn-proof.ts';
 
 /** The settings of a runner whose turn it is. */
 export interface HeldTurn extends MigrationSettings {
   /** What holds the turn behind a pooler; without one, the session's lock does. */
   readonly lease: Lease | undefined;
+  /** A lock that the session with the turn holds beside it, in this run alone. */
+  readonly token: LockKey;
 }
 
 /**
@@ -45,16 +45,22 @@ export async function withTurn<T>(
     onWait: (holder) => settings.onProgress?.({ type: 'waiting', holder }),
   };
   if (database.pooled) return withLease(database, settings, wait, use);
-  // The session is idle while migrations run, for hours perhaps.
+  const token = newLockKey();
+  await stayConnected(database);
   const [now] = await database.sql<[{ pid: number }]>`
-    SELECT pg_backend_pid() AS pid, set_config('idle_session_timeout', '0', false), set_config('statement_timeout', '0', false)
-  `;
+    SELECT pg_backend_pid() AS pid, pg_advisory_lock(${token.classId}, ${token.objectId})`;
   if (now.pid !== database.facts.pid) throw hiddenPooler();
   const inTheWay = async () =>
-    (await findWorker(database, settings)) ?? (await findLeaseHolder(database, settings));
+    (await findBusyWorker(database, settings)) ?? (await findLeaseHolder(database, settings));
   return withAdvisoryLock(database.sql, turnKey(settings), inTheWay, wait, () =>
-    use({ ...settings, lease: undefined }),
+    use({ ...settings, lease: undefined, token }),
   );
+}
+
+/** Switches off what would end the session while it is idle, for hours perhaps; behind a pooler it is nobody's. */
+export async function stayConnected({ sql, pooled }: Pick<Database, 'sql' | 'pooled'>): Promise<void> {
+  if (pooled) return;
+  await sql`SELECT set_config('idle_session_timeout', '0', false), set_config('statement_timeout', '0', false)`;
 }
 
 /** The key of the lock of the runner whose turn it is. */
@@ -70,15 +76,37 @@ export const guardKey = ({ journal }: Pick<MigrationSettings, 'journal'>) =>
 
 const findWorker = ({ sql }: Database, settings: MigrationSettings) => findHolder(sql, guardKey(settings));
 
+/** The same; one whose runner was silent for longer than its lease is ended, and will not be there the next time. */
+async function findBusyWorker(
+  database: Database,
+  settings: MigrationSettings,
+): Promise<LockHolder | undefined> {
+  const worker = await findWorker(database, settings);
+  if (worker) await endSilentWorker(database.sql, settings.journal);
+  return worker;
+}
+
 /** Who has a lease that counts. The guard is asked for again: a late transaction of a lease's holder may have begun. */
 async function findLeaseHolder(
   database: Database,
   settings: MigrationSettings,
 ): Promise<LockHolder | undefined> {
-  const found = await findLease(database.sql, settings.journal);
+  const { sql } = database;
+  const { journal } = settings;
+  const holder = await findLeaseInForce(database, settings);
+  if (holder || !(await removeExpiredLease(sql, journal))) return holder;
+  return (await findWorker(database, settings)) ?? (await findLease(sql, journal))?.holder;
+}
+
+async function findLeaseInForce(
+  { sql }: Database,
+  { journal }: MigrationSettings,
+): Promise<LockHolder | undefined> {
+  const found = await findLease(sql, journal);
   if (!found?.expired) return found?.holder;
-  await removeExpiredLease(database.sql, settings.journal);
-  return (await findWorker(database, settings)) ?? (await findLease(database.sql, settings.journal))?.holder;
+  if (found.silent === null) return undefined;
+  await endSilentWorker(sql, journal);
+  return found.holder;
 }
 
 async function withLease<T>(
@@ -89,13 +117,12 @@ async function withLease<T>(
 ): Promise<T> {
   const { sql } = database;
   const { journal, leaseSeconds = defaultLeaseSeconds } = settings;
-  const others = async () => (await findWorker(database, settings)) ?? findHolder(sql, turnKey(settings));
+  const others = async () => (await findBusyWorker(database, settings)) ?? findHolder(sql, turnKey(settings));
   await forbidStatementPooling(database);
   await prepareLeaseTable(sql, journal);
   let lease: Lease | undefined;
   await pollUntilFree(wait, async () => {
-    // A transaction that is at work keeps an expired lease alive: it may be what its renewal waits for.
-    const before = await others();
+    const before = (await others()) ?? (await findLeaseInForce(database, settings));
     if (before) return before;
     lease = await takeLease(sql, journal, leaseSeconds);
     if (!lease) return (await findLease(sql, journal))?.holder ?? 'unknown';
@@ -105,21 +132,15 @@ async function withLease<T>(
   });
   try {
     lease?.keep();
-    return await use({ ...settings, lease });
+    return await use({ ...settings, lease, token: newLockKey() });
   } finally {
     await lease?.release();
   }
 }
 
-/** Throws when the session that holds the turn is gone, or the lease. */
-export function forbidLostTurn(database: Database, { lease }: Pick<HeldTurn, 'lease'>): void {
-  if (lease?.isLost()) throw leaseLost();
-  if (database.isOpen()) return;
-  throw new EduschemaError(
-    'connection-failed',
-    'the session that keeps other runners out was ended by the server',
-    { hint: 'see who ended it, and run the command again' },
-  );
+/** Throws when the session that holds the turn is gone, or the lease, as far as one knows here. */
+export function forbidLostTurn(database: Database, settings: HeldTurn, outcome?: string): void {
+  if (settings.lease?.isLost() || !database.isOpen()) throw lostTurn(settings, { outcome });
 }
 
 /**
@@ -128,14 +149,46 @@ export function forbidLostTurn(database: Database, { lease }: Pick<HeldTurn, 'le
  */
 export async function confirmTurn(database: Database, worker: Session, settings: HeldTurn): Promise<void> {
   forbidLostTurn(database, settings);
-  if (settings.lease) {
-    if (await settings.lease.isOurs()) return;
-    throw leaseLost();
-  }
-  if (await isHeldBy(worker.sql, turnKey(settings), database.facts.pid)) return;
-  throw new EduschemaError('lock-held', 'another eduschema has taken over', {
-    hint: 'wait until it is done, and run the command again',
-  });
+  const ours = settings.lease
+    ? await settings.lease.isOurs()
+    : await isHeldBy(worker.sql, turnKey(settings), database.facts.pid);
+  if (!ours) throw lostTurn(settings);
+}
+
+/**
+ * Whether a run failed with `error` because it had lost its turn: the session with the turn is gone, and that of the
+ * migrations is not; or whoever took the lease has ended its session.
+ */
+export async function isTurnLost(
+  database: Database,
+  worker: Session,
+  { lease }: Pick<HeldTurn, 'lease'>,
+  error: unknown,
+): Promise<boolean> {
+  if (saysTurnLost(error)) return true;
+  const known = error instanceof EduschemaError;
+  if (!isConnectionLost(known ? error.cause : error)) return false;
+  if (lease) return !(await lease.isOurs().catch(() => true));
+  return !known && !database.isOpen() && worker.isOpen();
+}
+
+/** The error for a runner that lost its turn; `outcome` says what state the database is in now. */
+export function lostTurn(
+  { lease }: Pick<HeldTurn, 'lease'>,
+  { outcome, cause }: { readonly outcome?: string | undefined; readonly cause?: unknown } = {},
+): EduschemaError {
+  const known = { cause, ...(outcome ? { excerpt: `\n${outcome}`, details: { outcome } } : {}) };
+  return lease
+    ? new EduschemaError(
+        'lock-held',
+        'another eduschema has taken over: this one was not heard of until its lease had expired',
+        { hint: 'wait until the other is done, and run the command again', ...known },
+      )
+    : new EduschemaError(
+        'connection-failed',
+        'the session that keeps other runners out was ended by the server',
+        { hint: 'see who ended it, and run the command again', ...known },
+      );
 }
 
 function hiddenPooler(): EduschemaError {

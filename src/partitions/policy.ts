@@ -1,4 +1,5 @@
-import { type Span, type Unit, units } from './period.ts';
+import { EduschemaError } from '../errors.ts';
+import { parseSpan, type Span, type Unit, units } from './period.ts';
 
 /** How a table is partitioned, how far ahead, and what becomes of old partitions. Spans are as `parseSpan` reads them. */
 export interface Policy {
@@ -11,6 +12,8 @@ export interface Policy {
   readonly keep?: string | undefined;
   /** Folder for what is retired. */
   readonly archive?: string | undefined;
+  /** How long a retired table stays beside its archive before it is dropped; 7d without it. */
+  readonly grace?: string | undefined;
 }
 
 /** What a table without a policy, flags and configuration is given, beside its zone and unit. */
@@ -21,44 +24,73 @@ export const defaultZone = 'Asia/Seoul';
 
 const key = 'eduschema';
 
-/** The policy in a table's comment: a line of JSON, `{"eduschema":{"partitions":{...}}}`, below what people wrote. */
+/**
+ * The policy in a table's comment: a line of JSON, `{"eduschema":{"partitions":{...}}}`, below what people wrote. Throws
+ * `config-invalid` when somebody wrote a policy that is none; a line of somebody else's is none of ours.
+ */
 export function readPolicy(comment: string | null): Partial<Policy> {
-  const { policy } = divide(comment);
-  return policy ?? {};
+  const { line, policy } = divide(comment);
+  return policy ? checkPolicy(policy, `the policy in a table's comment, ${line}`) : {};
 }
 
-/** The comment with the policy in it, and what people wrote above it. */
-export function writePolicy(comment: string | null, policy: Policy): string {
+/** The comment with the policy in it, and what people wrote above it; without an empty policy. */
+export function writePolicy(comment: string | null, policy: Partial<Policy>): string {
   const { text } = divide(comment);
-  const line = JSON.stringify({ [key]: { partitions: policy } });
-  return text === '' ? line : `${text}\n${line}`;
+  const given = Object.fromEntries(keys.flatMap((name) => (policy[name] ? [[name, policy[name]]] : [])));
+  const line = Object.keys(given).length > 0 ? JSON.stringify({ [key]: { partitions: given } }) : '';
+  return [text, line].filter(Boolean).join('\n');
 }
 
-function divide(comment: string | null): { readonly text: string; readonly policy?: Partial<Policy> } {
+interface Divided {
+  readonly text: string;
+  readonly line?: string;
+  readonly policy?: Readonly<Record<string, unknown>>;
+}
+
+function divide(comment: string | null): Divided {
   const lines = (comment ?? '').split('\n');
-  const at = lines.findIndex((line) => line.startsWith(`{"${key}"`));
-  const policy = at < 0 ? undefined : parse(lines[at] as string);
-  if (!policy) return { text: comment ?? '' };
-  return { text: lines.filter((_, index) => index !== at).join('\n'), policy };
+  for (const [at, line] of lines.entries()) {
+    const policy = line.startsWith(`{"${key}"`) && parse(line);
+    if (policy) return { text: lines.filter((_, index) => index !== at).join('\n'), line, policy };
+  }
+  return { text: comment ?? '' };
 }
 
-/** Undefined for what is no policy: somebody else's line stays what it is. */
-function parse(line: string): Partial<Policy> | undefined {
+function parse(line: string): Record<string, unknown> | undefined {
   try {
     const found = JSON.parse(line)?.[key]?.partitions;
-    if (typeof found !== 'object' || found === null) return undefined;
-    const { zone, unit, ahead, keep, archive } = found as Record<string, unknown>;
-    const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
-    return Object.fromEntries(
-      Object.entries({
-        zone: text(zone),
-        unit: units.find((known) => known === unit),
-        ahead: text(ahead),
-        keep: text(keep),
-        archive: text(archive),
-      }).filter(([, value]) => value !== undefined),
-    );
+    return typeof found === 'object' && found !== null ? found : undefined;
   } catch {
     return undefined;
   }
+}
+
+const keys: readonly (keyof Policy)[] = ['zone', 'unit', 'ahead', 'keep', 'archive', 'grace'];
+const spans: readonly (keyof Policy)[] = ['ahead', 'keep', 'grace'];
+
+/**
+ * The policy among `values`, without what is undefined. Throws `config-invalid`, naming `what` holds it, when a unit is
+ * none, a span is no length of time, or a value is no text.
+ */
+export function checkPolicy(values: Readonly<Record<string, unknown>>, what: string): Partial<Policy> {
+  const given = keys.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]] as const]));
+  for (const [name, value] of given) {
+    if (typeof value !== 'string' || value === '') throw invalid(what, `${name} is no text`);
+    if (name === 'unit' && !units.some((known) => known === value))
+      throw invalid(what, `the unit "${value}" is not one of ${units.join(', ')}`);
+    if (spans.includes(name)) checkSpan(value, name, what);
+  }
+  return Object.fromEntries(given);
+}
+
+function checkSpan(value: string, name: string, what: string): void {
+  try {
+    parseSpan(value, name);
+  } catch (error) {
+    throw invalid(what, (error as Error).message, 'write it as 3mo, 90d, 2w, 1q or 5y');
+  }
+}
+
+function invalid(what: string, why: string, hint?: string): EduschemaError {
+  return new EduschemaError('config-invalid', `${what}: ${why}`, { hint });
 }

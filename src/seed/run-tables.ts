@@ -2,6 +2,7 @@ import type { TransactionSql } from 'postgres';
 import type { Database } from '../db/connect.ts';
 import { isConnectionLost } from '../db/explain-error.ts';
 import { type QualifiedName, quoteName } from '../db/identifiers.ts';
+import { inTransaction } from '../db/in-transaction.ts';
 import type { Worker } from '../db/worker.ts';
 import { byAuthor } from './by-author.ts';
 import { createContext } from './context.ts';
@@ -158,18 +159,12 @@ async function forget(
   { database, journal, seed, searchPath }: TableRun,
   plan: SeedRun | undefined,
 ): Promise<void> {
-  // Not begin(): the driver loses its way in a session that is given one query at a time.
-  const sql = database.sql as unknown as TransactionSql;
-  await sql.unsafe(`BEGIN; SET LOCAL lock_timeout = '2s'; ${searchPath}`);
-  try {
+  await inTransaction(database, '', async (sql) => {
+    await sql.unsafe(`SET LOCAL lock_timeout = '2s'; ${searchPath}`);
     for (const { schema, name, key, firstKey, numbers } of plan?.parts ?? [])
       if (key !== null && firstKey !== null)
         await returnKeys(sql, await findTable(sql, `${schema}.${name}`), key, BigInt(firstKey), numbers);
     if (plan) await removeRuns(sql, journal, plan.seed, plan.run);
     await seed.undo?.(sql);
-    await sql.unsafe('COMMIT');
-  } catch (error) {
-    await sql.unsafe('ROLLBACK');
-    throw error;
-  }
+  });
 }

@@ -53,10 +53,12 @@ export interface SeedRow {
 
 export interface SeedResult {
   readonly rows: readonly SeedRow[];
-  /** Of the seeds of tables, in a word each: which number and date they were made with. */
+  /** Of the seeds of tables: which number, date and values they were made with. */
   readonly runs: readonly { seed: string; run: number; seedNumber: number; asOf: string; values: object }[];
   /** Files that run once, ran, and were edited since. */
   readonly edited: readonly string[];
+  /** From the first question to the last answer. */
+  readonly durationMs: number;
 }
 
 /** Runs the seeds of the folder that are not done yet. Throws before anything is changed for what cannot be meant. */
@@ -75,6 +77,7 @@ export async function seed(
   };
   const files = await readSeeds(settings.directory, settings.shownDirectory, options.only);
   checkGiven(files, given, append);
+  const started = performance.now();
   return withSeedWorker(database, settings, async (worker, journal, progressFor) => {
     const outcome = {
       rows: [] as SeedRow[],
@@ -91,7 +94,7 @@ export async function seed(
         await runTableSeed(file, file.content.seed, runs);
       else await runFile(file, runs);
     }
-    return outcome;
+    return { ...outcome, durationMs: Math.round(performance.now() - started) };
 
     async function runTableSeed(file: SeedFile, content: TableSeed, runs: readonly SeedRun[]) {
       const progress = progressFor(file.name);
@@ -118,7 +121,8 @@ export async function seed(
           asOf: new Date(one.asOf ?? 0).toISOString(),
           values: one.values,
         });
-        for (const part of one.parts)
+        // Of a list, only what was added is ours.
+        for (const part of one.parts.filter(({ kind, rows }) => kind === 'table' || rows !== 0))
           outcome.rows.push({
             seed: file.name,
             file: file.file,

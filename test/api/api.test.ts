@@ -28,6 +28,20 @@ describe('the API', () => {
   );
 
   it(
+    'makes plans and carries them out',
+    withProject(files, async ({ url, folder, settings: { directory } }) => {
+      const file = join(folder, 'plan.json');
+
+      const { plan, done } = await migrate({ url, directory, to: '1', plan: file });
+      expect([plan?.file, plan?.steps.length, done]).toEqual([file, 1, []]);
+      expect(await migrate({ url, directory, fromPlan: file })).toMatchObject({
+        current: '1',
+        planSha256: plan?.sha256,
+      });
+    }),
+  );
+
+  it(
     "takes the caller's own connection, whatever its options, and leaves it open",
     withProject(files, async ({ url, settings: { directory } }) => {
       for (const options of [

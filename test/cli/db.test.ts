@@ -29,6 +29,7 @@ function withCommandLine(
           stderr: collect('stderr'),
           ask: undefined,
           onInterrupt: () => () => {},
+          onStrayError: () => () => {},
         };
         return { exitCode: await main(line.split(' '), world), ...shown };
       };

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type Lease, prepareLeaseTable, takeLease } from '../../src/migrations/lease.ts';
+import { type Lease, takeLease } from '../../src/migrations/lease.ts';
+import { prepareLeaseTable } from '../../src/migrations/lease-table.ts';
 import { breakLock } from '../../src/migrations/lock.ts';
 import { eduschema } from '../helpers/eduschema.ts';
 import { startProcess, until } from '../helpers/process.ts';
@@ -199,35 +200,8 @@ describe('lock', () => {
           expect.stringMatching(/removed the lease of process \d+/),
         ]);
         expect(await lease.isOurs()).toBe(false);
-        await expect(sql.unsafe(lease.fence)).rejects.toThrow('the lease is lost');
+        await expect(sql.unsafe(lease.fence)).rejects.toThrow('the turn is lost');
       });
-    }),
-  );
-
-  it(
-    'a runner whose turn is ended records nothing more than what is under way, and who waits runs nothing twice',
-    withProject(files, async (project) => {
-      const first = start(project);
-      await sleeps(project);
-      const [{ pid }] = (await runners(project)) as unknown as [{ pid: number }];
-      await project.sql`SELECT pg_terminate_backend(${pid})`;
-      const second = start(project);
-      await until('the second waits', () => second.stderr().includes('waiting for another eduschema'));
-      // The turn is free, and the worker of the first is at work.
-      expect((await run(project, 'lock --json')).json().summary).toMatchObject({
-        state: expect.stringMatching(/orphaned|held/),
-      });
-      const ended = await first.ended;
-
-      expect([ended.exitCode, ended.stderr]).toEqual([
-        2,
-        expect.stringContaining('the session that keeps other runners out was ended by the server'),
-      ]);
-      const after = await second.ended;
-      expect([after.exitCode, after.stdout]).toEqual([0, expect.stringContaining('1 migration applied')]);
-      expect(second.stderr()).toMatch(/waiting for another eduschema: pid \d+ \(eduschema migration/);
-      expect(await project.sql`SELECT n FROM runs ORDER BY n`).toEqual([{ n: 2 }, { n: 3 }]);
-      expect(await project.versions()).toEqual(['1', '2', '3']);
     }),
   );
 });

@@ -1,13 +1,24 @@
+import { resolve } from 'node:path';
 import type postgres from 'postgres';
-import { migrate } from '../../src/index.ts';
-import { type TestDatabase, withDatabase } from '../helpers/database.ts';
+import { createClones } from '../../src/testdb/testdb.ts';
+import { dropDatabase, type TestDatabase, takeDatabase, targetOf, urlOf } from '../helpers/database.ts';
 
 /** A test over the whole education schema, freshly migrated: `test('...', withLibrary(async ({ sql }) => ...))` */
 export function withLibrary(use: (database: TestDatabase) => Promise<void>): () => Promise<void> {
-  return withDatabase(async (database) => {
-    await migrate({ url: database.url, directory: 'migrations' });
-    await use(database);
-  });
+  return async () => {
+    const settings = {
+      directory: resolve('migrations'),
+      shownDirectory: 'migrations',
+      journal: { schema: 'public', name: 'schema_versions' },
+    };
+    const { databases } = await createClones(targetOf(urlOf()), settings, 1);
+    const database = takeDatabase(databases[0]?.name as string);
+    try {
+      await use(database);
+    } finally {
+      await dropDatabase(database);
+    }
+  };
 }
 
 /** Adds active materials with these titles, in the first category, and returns their ids in that order. */

@@ -46,6 +46,11 @@ const closers = new WeakMap<TestDatabase, () => Promise<void>>();
 export async function createDatabase(): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   await admin().unsafe(`CREATE DATABASE ${name} TEMPLATE ${inject('server').template}`);
+  return takeDatabase(name);
+}
+
+/** Makes the database of that name a test's own. */
+export function takeDatabase(name: string): TestDatabase {
   const url = urlOf({ database: name });
   const pools: postgres.Sql[] = [];
   const users: string[] = [];

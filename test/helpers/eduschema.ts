@@ -51,6 +51,7 @@ export async function eduschema(
       onStart?.((signal = 'SIGINT') => handler(signal));
       return () => {};
     },
+    onStrayError: () => () => {},
   };
   const exitCode = await main(typeof line === 'string' ? line.split(' ').filter(Boolean) : line, world);
   return { exitCode, stdout, stderr, json: () => JSON.parse(stdout) };

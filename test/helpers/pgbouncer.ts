@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { accessSync, chmodSync, chownSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -11,12 +12,16 @@ import { findFreePort } from '../../src/db/embedded/port.ts';
 export interface Pooler {
   /** The URL of a database through it. */
   urlOf(databaseUrl: string): string;
+  /** Kills it (SIGKILL), and resolves when another one answers in its place. */
+  crash(): Promise<void>;
   stop(): Promise<void>;
 }
 
 export interface PoolerOptions {
   readonly mode?: 'transaction' | 'statement' | 'session';
   readonly poolSize?: number;
+  /** The URL of a superuser on the server behind it; the one of this run without it. */
+  readonly server?: string;
 }
 
 const program = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/local/sbin']
@@ -47,8 +52,9 @@ export function hasPgBouncer(): boolean {
 export async function startPgBouncer({
   mode = 'transaction',
   poolSize = 5,
+  server: serverUrl = inject('server').url,
 }: PoolerOptions = {}): Promise<Pooler> {
-  const server = new URL(inject('server').url);
+  const server = new URL(serverUrl);
   const folder = mkdtempSync('/tmp/eduschema-pgbouncer-');
   chmodSync(folder, 0o755);
   const port = await findFreePort();
@@ -71,30 +77,59 @@ default_pool_size = ${poolSize}
   // As root it refuses to run.
   const account = findAccount();
   if (account) chownSync(folder, account.uid, account.gid);
-  // Its input ends when we do, whatever we die of.
-  const script = `${program} ${file} & pid=$!; cat >/dev/null; kill $pid; wait $pid; rm -rf ${folder}`;
-  const child = spawn('sh', ['-c', script], {
-    stdio: ['pipe', 'ignore', 'pipe'],
-    detached: true,
-    ...account,
-  });
-  let log = '';
-  child.stderr?.on('data', (text) => {
-    log += text;
-  });
-  await answers(port, child, () => log);
+  let running = await launch(file, port, account);
   return {
     urlOf(databaseUrl) {
       const url = new URL(databaseUrl);
       url.host = `127.0.0.1:${port}`;
       return url.href;
     },
+    async crash() {
+      process.kill(running.pid, 'SIGKILL');
+      await running.stop();
+      running = await launch(file, port, account);
+    },
     async stop() {
-      if (child.exitCode !== null) return;
-      const ended = new Promise((resolve) => child.once('close', resolve));
-      child.stdin?.end();
-      await ended;
+      await running.stop();
       rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Lends a PgBouncer, and ends it whatever happens. */
+export async function withPooler(
+  options: PoolerOptions,
+  use: (pooler: Pooler) => Promise<void>,
+): Promise<void> {
+  const pooler = await startPgBouncer(options);
+  try {
+    await use(pooler);
+  } finally {
+    await pooler.stop();
+  }
+}
+
+interface Running {
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+async function launch(file: string, port: number, account: ReturnType<typeof findAccount>): Promise<Running> {
+  // Its input ends when we do, whatever we die of.
+  const script = `${program} ${file} & pid=$!; echo $pid; cat >/dev/null; kill $pid; wait $pid`;
+  const child = spawn('sh', ['-c', script], { stdio: 'pipe', detached: true, ...account });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  let log = '';
+  child.stderr.on('data', (text) => {
+    log += text;
+  });
+  const pid = Number(String(await once(child.stdout, 'data')));
+  await answers(port, child, () => log);
+  return {
+    pid,
+    async stop() {
+      child.stdin.end();
+      await ended;
     },
   };
 }
@@ -108,7 +143,8 @@ async function answers(port: number, child: ChildProcess, log: () => string): Pr
       socket.once('error', () => resolve(false));
       socket.once('connect', () => socket.destroy());
     });
-    if (open) return;
+    // What answers may be another's, if this one could not have the port.
+    if (open && !/FATAL/.test(log())) return;
     await sleep(25);
   }
   throw new Error(`PgBouncer does not start: ${log()}`);

@@ -40,8 +40,11 @@ export function withProject(
         shownDirectory: 'migrations',
         journal: { schema: 'public', name: 'schema_versions' },
       };
-      const open = <T>(useDatabase: (opened: Database) => Promise<T>, target = database.target) =>
-        openDatabase(target, {}, useDatabase);
+      const open = <T>(
+        useDatabase: (opened: Database) => Promise<T>,
+        target = database.target,
+        role?: string,
+      ) => openDatabase(target, { role }, useDatabase);
       const project: Project = {
         ...database,
         folder,
@@ -54,8 +57,10 @@ export function withProject(
             writeFileSync(path, content);
           }
         },
-        migrate: (options, more) => open((opened) => migrate(opened, { ...settings, ...more }, options)),
-        rollback: (options, more) => open((opened) => rollback(opened, { ...settings, ...more }, options)),
+        migrate: (options, more) =>
+          open((opened) => migrate(opened, { ...settings, ...more }, options), undefined, more?.role),
+        rollback: (options, more) =>
+          open((opened) => rollback(opened, { ...settings, ...more }, options), undefined, more?.role),
         status: () => open((opened) => status(opened, settings)),
         versions: async () =>
           (

@@ -2,6 +2,7 @@ import { type AddressInfo, connect as connectTcp, createServer, type Socket } fr
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sql } from 'postgres';
 import { describe, expect, it } from 'vitest';
+import { type MigrateOptions, migrate } from '../../src/migrations/migrate.ts';
 import { withProject } from '../helpers/project.ts';
 
 const files = {
@@ -23,13 +24,24 @@ async function endSessions(sql: Sql, which: 'PgSleep' | 'ClientRead'): Promise<v
     WHERE datname = current_database() AND application_name LIKE 'eduschema%' AND wait_event = ${which}`;
 }
 
-/** A way to the server on which the connection can be reset. */
-async function openResettable(to: URL) {
+/** A way to the server on which the connection can be reset, and breaks `at` what a client sends. */
+async function openResettable(to: URL, at?: { text: string; arrives: boolean; for?: string }) {
   const sockets: Socket[] = [];
   const server = createServer((client) => {
     const upstream = connectTcp(Number(to.port), to.hostname);
     sockets.push(client);
-    client.pipe(upstream).pipe(client);
+    let isIt = at?.for === undefined;
+    client.on('data', (chunk) => {
+      isIt ||= chunk.includes(at?.for ?? '');
+      const breaks = at !== undefined && isIt && chunk.includes(at.text);
+      if (!breaks || at.arrives) upstream.write(chunk);
+      if (!breaks) return;
+      client.resetAndDestroy();
+      // The server reads to the end what it was sent.
+      if (!at.arrives) upstream.destroy();
+    });
+    client.on('close', () => upstream.end());
+    upstream.pipe(client);
     for (const socket of [client, upstream]) socket.on('error', () => {});
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
@@ -84,6 +96,31 @@ describe('a connection that breaks', () => {
     }),
   );
 
+  it.each([
+    [
+      'a TypeScript migration',
+      { '2_slow.ts': 'export const up = (sql: any) => sql`SELECT pg_sleep(1.5)`;' },
+      {},
+    ],
+    ['a single transaction', { '2_slow.sql': files['2_slow.sql'] }, { singleTransaction: true }],
+  ])('in %s: nothing of it stays, and a rerun goes on', (_, slow, options) =>
+    withProject(
+      { '1_one.sql': files['1_one.sql'], ...(slow as Record<string, string>) },
+      async ({ migrate, sql, versions }) => {
+        const ended = endSessions(sql, 'PgSleep');
+
+        await expect(migrate(options)).rejects.toMatchObject({
+          code: 'migration-failed',
+          details: { reason: expect.stringMatching(/terminating connection|CONNECTION_CLOSED/) },
+        });
+        await ended;
+
+        await migrate();
+        expect(await versions()).toEqual(['1', '2']);
+      },
+    )(),
+  );
+
   it(
     'in the session that holds the lock: the migration under way is finished, no other is begun',
     withProject(files, async ({ migrate, sql, versions }) => {
@@ -116,5 +153,57 @@ describe('a connection that breaks', () => {
         expect(await sql`SELECT to_regclass('t') AS t`).toEqual([{ t: null }]);
       },
     ),
+  );
+
+  const slowly = 'CREATE TABLE two (id int); SELECT pg_sleep(0.3);';
+  const kinds: [string, Record<string, string>, MigrateOptions][] = [
+    ['SQL', { '2_two.sql': slowly }, {}],
+    ['TypeScript', { '2_two.ts': 'export const up = (sql: any) => sql`CREATE TABLE two (id int)`;' }, {}],
+    ['a single transaction', { '2_two.sql': slowly }, { singleTransaction: true }],
+    ['a repeatable migration', { 'repeatable/two.sql': 'CREATE TABLE IF NOT EXISTS two (id int);' }, {}],
+  ];
+  it.each(
+    kinds.flatMap(([kind, files, options]) =>
+      [true, false].map((arrives) => ({ kind, files, options, arrives })),
+    ),
+  )(
+    'at the COMMIT of $kind (it arrives: $arrives): says what became of it, and a rerun goes on',
+    ({ kind, files, options, arrives }) =>
+      withProject({ '1_one.sql': 'CREATE TABLE one (id int);' }, async (project) => {
+        const { host, port } = project.target.hosts[0] as { host: string; port: number };
+        await project.migrate();
+        project.write(files);
+        const repeatable = kind.startsWith('a repeatable');
+        if (!repeatable) project.write({ '3_three.sql': 'CREATE TABLE three (id int);' });
+        // In TypeScript the driver sends it: alone, in small letters.
+        const text = kind === 'TypeScript' || options.singleTransaction ? 'commit' : 'COMMIT';
+        const way = await openResettable(new URL(`postgres://${host}:${port}`), {
+          text,
+          arrives,
+          for: 'eduschema migration',
+        });
+        const error = await project
+          .open((database) => migrate(database, project.settings, options), {
+            ...project.target,
+            hosts: [{ host: '127.0.0.1', port: way.port }],
+          })
+          .catch((thrown) => thrown);
+        way.close();
+
+        const steps = options.singleTransaction ? ['2', '3'] : ['2'];
+        const what = repeatable ? 'two' : steps.at(-1);
+        expect(error.details?.outcome).toBe(
+          arrives
+            ? `${what} was applied all the same, and is recorded so`
+            : `nothing of ${what} was applied; 1 is the current version`,
+        );
+        if (!repeatable) expect(await project.versions()).toEqual(['1', ...(arrives ? steps : [])]);
+        expect(await project.sql`SELECT to_regclass('two')::text AS two`).toEqual([
+          { two: arrives ? 'two' : null },
+        ]);
+        await project.migrate();
+        if (!repeatable) expect(await project.versions()).toEqual(['1', '2', '3']);
+        expect((await project.status()).counts.pending).toBe(0);
+      })(),
   );
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { openClient } from '../helpers/clients.ts';
 import { withProject } from '../helpers/project.ts';
 
 const typed = `
@@ -11,6 +12,8 @@ export async function down(sql: MigrationSql) {
   await sql\`DROP TABLE t\`;
 }
 `;
+
+const insertOne = 'export const up = (sql: any) => sql`INSERT INTO t VALUES (1)`;';
 
 describe('migrations in TypeScript and JavaScript', () => {
   it(
@@ -120,6 +123,51 @@ describe('migrations in TypeScript and JavaScript', () => {
         await migrate({ singleTransaction: true });
         expect(await sql`SELECT tags FROM t`).toEqual([{ tags: ['교육', 'a,b'] }, { tags: ['c'] }]);
         expect(await versions()).toHaveLength(3);
+      },
+    ),
+  );
+
+  it(
+    'are applied, however many in a run, the same query in them too',
+    withProject(
+      {
+        '1_t.sql': 'CREATE TABLE t (id int);',
+        '2_a.ts': insertOne,
+        '3_b.ts': insertOne,
+        '4_c.ts': `export const transaction = false;\n${insertOne}`,
+        '5_d.ts': insertOne.replace('VALUES', 'SELECT * FROM (VALUES').replace('(1)', '(1)) v'),
+      },
+      async ({ migrate, sql, versions }) => {
+        await migrate();
+        expect(await sql`SELECT count(*)::int AS n FROM t`).toEqual([{ n: 4 }]);
+        expect(await versions()).toEqual(['1', '2', '3', '4', '5']);
+      },
+    ),
+  );
+
+  it(
+    'run again from their beginning until they have their locks',
+    withProject(
+      {
+        '1_t.sql': 'CREATE TABLE t (id int);',
+        '2_a.ts':
+          'export const up = async (sql: any, { log }: any) => { log("called"); await sql`ALTER TABLE t ADD note text`; await sql`INSERT INTO t VALUES (1)`; };',
+      },
+      async (project) => {
+        await project.migrate({ to: '1' });
+        const holder = await openClient(project, 'shop');
+        await holder.begin('SELECT FROM t');
+        let calls = 0;
+        await project.migrate(
+          {},
+          {
+            onProgress(event) {
+              if (event.type === 'log' && ++calls === 3) void holder.sql`COMMIT`.execute();
+            },
+          },
+        );
+        expect(calls).toBeGreaterThanOrEqual(3);
+        expect(await project.sql`SELECT id FROM t`).toEqual([{ id: 1 }]);
       },
     ),
   );

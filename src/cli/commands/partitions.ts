@@ -1,9 +1,17 @@
 import type { Command } from 'commander';
 import type { Runner } from '../run.ts';
+import { partitionsEnsureCommand } from './partitions/ensure.ts';
 import { partitionsListCommand } from './partitions/list.ts';
+import { partitionsRestoreCommand } from './partitions/restore.ts';
+import { partitionsRetainCommand } from './partitions/retain.ts';
 
 /** `eduschema partitions <verb>`: a file a verb, in the order of a DBA's needs. */
-const verbs = [partitionsListCommand];
+const verbs = [
+  partitionsListCommand,
+  partitionsEnsureCommand,
+  partitionsRetainCommand,
+  partitionsRestoreCommand,
+];
 
 /** `eduschema partitions` */
 export function partitionsCommand(program: Command, runner: Runner): void {

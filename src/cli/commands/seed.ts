@@ -69,13 +69,12 @@ const columns: readonly Column[] = [
   { key: 'checksum', title: 'checksum', show: (checksum: string | null) => checksum?.slice(0, 16) ?? '' },
 ];
 
-function reportSeeds({ rows, runs, edited }: SeedResult): Report {
+function reportSeeds({ rows, runs, edited, durationMs }: SeedResult): Report {
   const fresh = rows.filter(({ state }) => state === 'seeded');
   const seeded = fresh.reduce((sum, row) => sum + (row.rows ?? 0), 0);
-  const durationMs = fresh.reduce((sum, row) => sum + (row.durationMs ?? 0), 0);
   const made = runs.map(
     ({ seed, run, seedNumber, asOf }) =>
-      `${seed}${run > 1 ? ` (run ${run})` : ''}: seed ${seedNumber}, as of ${asOf}`,
+      `${seed}${run > 1 ? ` (run ${run})` : ''}: seed ${seedNumber}, as of ${showAsOf(asOf)}`,
   );
   const done =
     fresh.length === 0
@@ -88,4 +87,10 @@ function reportSeeds({ rows, runs, edited }: SeedResult): Report {
     message: [...made, done].join('\n'),
     warnings: edited.map((file) => `${file} was edited since it ran; it runs once, and is not run again`),
   };
+}
+
+/** The day, when it is a midnight in Seoul. */
+function showAsOf(asOf: string): string {
+  const local = new Date(Date.parse(asOf) + 9 * 3_600_000).toISOString();
+  return local.endsWith('T00:00:00.000Z') ? local.slice(0, 10) : asOf;
 }

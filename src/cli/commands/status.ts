@@ -61,17 +61,21 @@ function colourOf(state: string) {
       : ('red' as const);
 }
 
-function reportStatus({ rows, current, counts }: StatusResult, strict: boolean): Report {
+function reportStatus({ rows, current, counts, afterHookDueSince }: StatusResult, strict: boolean): Report {
   const { applied, ...rest } = counts;
-  const open = Object.values(rest).some((count) => count > 0);
+  const open = afterHookDueSince !== undefined || Object.values(rest).some((count) => count > 0);
   const told = Object.entries(counts).filter(
     ([state, count]) => count > 0 || state === 'applied' || state === 'pending',
   );
   return {
     columns,
     rows,
-    summary: { current: current ?? null, ...counts },
-    message: `${told.map(([state, count]) => `${count} ${state}`).join(', ')}; ${current === undefined ? 'no version is applied' : `the current version is ${current}`}`,
+    summary: {
+      current: current ?? null,
+      ...counts,
+      ...(afterHookDueSince === undefined ? {} : { afterHookDueSince }),
+    },
+    message: `${told.map(([state, count]) => `${count} ${state}`).join(', ')}; ${current === undefined ? 'no version is applied' : `the current version is ${current}`}${afterHookDueSince === undefined ? '' : `\nthe after hook is due since ${afterHookDueSince}: eduschema migrate runs it`}`,
     failing: strict && open,
   };
 }

@@ -1,0 +1,115 @@
+import type { Sql, TransactionSql } from 'postgres';
+import { quoteIdentifier, quoteLiteral, quoteName } from '../db/identifiers.ts';
+import { EduschemaError } from '../errors.ts';
+import { type Counter, counted, counters } from './counters.ts';
+
+/** A counter that is lower than the logs that are there. */
+export interface LowCounter {
+  /** The id of the material, as text. */
+  readonly id: string;
+  readonly counter: string;
+  readonly count: number;
+  readonly logs: number;
+  readonly missing: number;
+}
+
+/** Why a table of logs does not count what is inserted. */
+export interface Uncounted {
+  readonly logs: string;
+  readonly trigger: string;
+  readonly problem: 'missing' | 'disabled';
+}
+
+/**
+ * Throws `table-missing` where the education schema is not, and `permission-denied` for a user from whom row security
+ * hides materials, for whom a wrong counter would look right.
+ */
+export async function checkTables(sql: Sql, schema: string): Promise<void> {
+  for (const name of [counted.table, ...counters.map(({ logs }) => logs)]) {
+    const [found] = await sql`SELECT to_regclass(${quoteName({ schema, name })}) IS NOT NULL AS there`;
+    if (found?.there) continue;
+    throw new EduschemaError('table-missing', `there is no table ${schema}.${name}`, {
+      hint: 'counters are those of the education schema; --schema says where it is',
+    });
+  }
+  const [rights] = await sql<{ hidden: boolean; owner: string }[]>`
+    SELECT row_security_active(oid) AND NOT pg_has_role(relowner, 'USAGE') AS hidden, pg_get_userbyid(relowner) AS owner
+    FROM pg_class WHERE oid = ${quoteName({ schema, name: counted.table })}::regclass`;
+  if (!rights?.hidden) return;
+  throw new EduschemaError('permission-denied', `row security hides rows of ${schema}.${counted.table}`, {
+    hint: `use the owner: --role ${rights.owner}`,
+  });
+}
+
+/** The tables of logs whose trigger does not count. */
+export async function listUncounted(sql: Sql, schema: string): Promise<Uncounted[]> {
+  const found: Uncounted[] = [];
+  for (const { logs, trigger } of counters) {
+    const [row] = await sql<{ enabled: string }[]>`
+      SELECT tgenabled AS enabled FROM pg_trigger
+      WHERE tgrelid = ${quoteName({ schema, name: logs })}::regclass AND tgname = ${trigger}`;
+    const shown = { logs: `${schema}.${logs}`, trigger };
+    if (!row) found.push({ ...shown, problem: 'missing' });
+    else if (row.enabled !== 'O' && row.enabled !== 'A') found.push({ ...shown, problem: 'disabled' });
+  }
+  return found;
+}
+
+/**
+ * The counters that are too low, the lowest id first: all logs are read once, in one statement, so in one snapshot, in
+ * which a log and its count are both there or neither. A material without a log cannot be wrong in this way.
+ */
+export async function listLowCounters(
+  sql: Sql,
+  schema: string,
+): Promise<{ readonly low: LowCounter[]; readonly logs: number; readonly materials: number }> {
+  const [answer] = await sql.unsafe<[{ low: LowCounter[]; logs: number; materials: number }]>(
+    lowCountersQuery(schema),
+  );
+  return answer;
+}
+
+/** The question as SQL: a hash of one count a material, while parallel workers read the partitions. */
+function lowCountersQuery(schema: string): string {
+  const counts = counters.map(
+    ({ logs, key, column }) =>
+      `SELECT ${quoteIdentifier(key)} AS id, ${quoteLiteral(column)} AS counter, count(*) AS n FROM ${quoteName({ schema, name: logs })} GROUP BY 1`,
+  );
+  const column = `CASE l.counter ${counters.map(({ column }) => `WHEN ${quoteLiteral(column)} THEN m.${quoteIdentifier(column)}`).join(' ')} END`;
+  return `WITH logged AS MATERIALIZED (${counts.join(' UNION ALL ')}),
+low AS (
+  SELECT m.${counted.key} AS id, l.counter, ${column} AS count, l.n AS logs
+  FROM logged l JOIN ${quoteName({ schema, name: counted.table })} m ON m.${counted.key} = l.id
+  WHERE ${column} < l.n)
+SELECT (SELECT coalesce(sum(n), 0) FROM logged)::float8 AS logs,
+       (SELECT count(DISTINCT id) FROM logged)::float8 AS materials,
+       (SELECT coalesce(json_agg(json_build_object('id', id::text, 'counter', counter, 'count', count, 'logs', logs,
+                                                   'missing', logs - count) ORDER BY id, counter), '[]') FROM low) AS low`;
+}
+
+/**
+ * Adds what is missing to the counters of some materials, in the order of their ids, as the triggers lock them. Added, not
+ * set: what was counted meanwhile stays. A counter that is no longer low is left. Returns how many were raised.
+ */
+export async function raiseCounters(
+  sql: TransactionSql,
+  schema: string,
+  { column }: Pick<Counter, 'column'>,
+  low: readonly LowCounter[],
+): Promise<number> {
+  const table = quoteName({ schema, name: counted.table });
+  const values = JSON.stringify(low.map(({ id, missing, logs }) => ({ id, missing, logs })));
+  const rows = `json_to_recordset($1::text::json) AS l (id bigint, missing bigint, logs bigint)`;
+  // The audit leaves out what changes counters alone, when the owner says that it does.
+  await sql`SELECT set_config('eduschema.counting', 'on', true)`;
+  await sql.unsafe(
+    `SELECT FROM ${table} WHERE ${counted.key} IN (SELECT id FROM ${rows}) ORDER BY ${counted.key} FOR NO KEY UPDATE`,
+    [values],
+  );
+  const raised = await sql.unsafe(
+    `UPDATE ${table} m SET ${quoteIdentifier(column)} = m.${quoteIdentifier(column)} + l.missing
+     FROM ${rows} WHERE m.${counted.key} = l.id AND m.${quoteIdentifier(column)} < l.logs`,
+    [values],
+  );
+  return raised.count;
+}

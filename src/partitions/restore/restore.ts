@@ -1,0 +1,200 @@
+import type { Database } from '../../db/connect.ts';
+import { type QualifiedName, quoteIdentifier, quoteName } from '../../db/identifiers.ts';
+import { renderPlan, type Step } from '../../db/plan.ts';
+import type { WorkSettings } from '../../db/work-settings.ts';
+import { type Worker, withWorker } from '../../db/worker.ts';
+import { EduschemaError } from '../../errors.ts';
+import { checkOfManifest } from '../archive/manifest.ts';
+import type { Archive } from '../archive/read-archive.ts';
+import { listForeignKeys, readTableFacts, renderKeys, writtenColumns } from '../archive/table-facts.ts';
+import { findPartitionedTable, type PartitionedTable } from '../catalogue.ts';
+import { parseSpan } from '../period.ts';
+import { type Restored, writeMark } from '../retain/marker.ts';
+import { readSurroundings } from '../retain/obstacles.ts';
+import { readClock } from '../retain/queries.ts';
+import { loadArchive, refuseOrphans, revokeDefaults, setComment } from './load.ts';
+import { boundCondition, boundConstraint, misfitOf, planJoin, renderEmpty } from './plan.ts';
+import { type Ends, findByName, findWay, type Way } from './situation.ts';
+import { thaw } from './thaw.ts';
+
+/** What is to be brought back: an archive, or a table that was retired and is still there. */
+export interface RestoreSource {
+  readonly archive?: Archive | undefined;
+  readonly name: QualifiedName;
+  readonly parent: QualifiedName;
+  readonly ends: Ends;
+}
+
+/** What `restore` is told. */
+export interface RestoreOptions {
+  /** How long `retain` leaves the partition alone, as `parseSpan` reads it; for ever without it. */
+  readonly for?: string | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+/** What became of it. */
+export interface RestoreResult {
+  readonly partition: string;
+  readonly table: string;
+  readonly way: Way;
+  readonly rows: number | null;
+  readonly until: string | null;
+  /** The SQL, of a run that was only planned. */
+  readonly script?: string | undefined;
+}
+
+/**
+ * Brings a partition back: its rows are loaded from the archive, or its table is taken that is still there; compared, and
+ * attached without being read again. No trigger fires for its rows. A run that was cut off is gone on with, and one that
+ * came to the end is not repeated. Throws `partition-occupied`, `rows-orphaned`, `archive-damaged`, `archive-differs`.
+ */
+export async function restore(
+  database: Database,
+  source: RestoreSource,
+  options: RestoreOptions,
+  settings: WorkSettings,
+): Promise<RestoreResult> {
+  const table = await findPartitionedTable(database.sql, source.parent).catch((error) => {
+    throw withoutParent(error, source);
+  });
+  const restored = await markFor(database, source, options);
+  const manifest = source.archive && checkOfManifest(source.archive.manifest);
+  const result = (way: Way, script?: string): RestoreResult => ({
+    partition: `${source.name.schema}.${source.name.name}`,
+    table: `${table.name.schema}.${table.name.name}`,
+    way,
+    rows: source.archive?.manifest.data.rows ?? null,
+    until: restored.until ?? null,
+    ...(script === undefined ? {} : { script }),
+  });
+  const look = () => findWay(database.sql, table, source.name, source.ends, manifest);
+  if (options.dryRun) {
+    const { way } = await look();
+    return result(way, await renderScript(database, table, source, restored, way, settings));
+  }
+  return withWorker(
+    database,
+    `partitions of ${table.name.schema}.${table.name.name}`,
+    settings,
+    async (worker) => {
+      const { way, found } = await look();
+      if (way === 'load') await load(database, worker, table, source, restored, settings);
+      if (way === 'attach' && found) await thaw(worker, table, source, found, restored);
+      if (way !== 'there')
+        await carryOut(worker, await planSteps(database, table, source, restored), settings);
+      return result(way);
+    },
+  );
+}
+
+async function markFor(
+  { sql }: Database,
+  { archive, parent, ends }: RestoreSource,
+  { for: span }: RestoreOptions,
+): Promise<Restored> {
+  const length = parseSpan(span ?? '0d', 'how long it is kept');
+  const { now, after } = await readClock(sql, undefined, length);
+  return {
+    parent,
+    ...ends,
+    since: now,
+    ...(span === undefined ? {} : { until: after }),
+    ...(archive ? { manifest: checkOfManifest(archive.manifest) } : {}),
+  };
+}
+
+async function load(
+  { sql }: Database,
+  worker: Worker,
+  table: PartitionedTable,
+  { archive, name, ends }: RestoreSource & { archive?: Archive | undefined },
+  restored: Restored,
+  { onProgress }: WorkSettings,
+): Promise<void> {
+  const { manifest } = archive as Archive;
+  const facts = await readTableFacts(sql, table.oid);
+  const misfit = misfitOf(manifest.definition, facts);
+  if (misfit)
+    throw new EduschemaError(
+      'archive-differs',
+      `the rows do not fit into ${table.name.schema}.${table.name.name}: ${misfit}`,
+      {
+        hint: 'load them into a table of their own: --into <table>',
+      },
+    );
+  const title = `load ${name.schema}.${name.name}`;
+  onProgress?.({ type: 'started', name: title, index: 0, total: 2 });
+  const started = performance.now();
+  await worker.transaction(title, async (inside) => {
+    await inside.unsafe(renderEmpty(name, table.name));
+    await inside.unsafe(`ALTER TABLE ${quoteName(name)} OWNER TO ${quoteIdentifier(table.owner)}`);
+    await revokeDefaults(inside, name);
+    await loadArchive(worker.session, inside, archive as Archive, name);
+    await refuseOrphans(inside, name, facts.foreignKeys);
+    for (const statement of renderKeys(name, facts)) await inside.unsafe(statement);
+    await inside.unsafe(
+      `ALTER TABLE ${quoteName(name)} ADD CONSTRAINT ${boundConstraint} CHECK (${boundCondition(table.column, ends)})`,
+    );
+    await setComment(inside, name, writeMark('', { restored }) as string);
+  });
+  onProgress?.({ type: 'done', name: title, durationMs: Math.round(performance.now() - started) });
+}
+
+async function planSteps(
+  { sql }: Database,
+  table: PartitionedTable,
+  { name, ends }: RestoreSource,
+  restored: Restored,
+): Promise<Step[]> {
+  const facts = await readTableFacts(sql, table.oid);
+  const own = await findByName(sql, name);
+  const present = own ? await listForeignKeys(sql, own.oid) : [];
+  const { default: waiting } = await readSurroundings(sql, table.oid);
+  return planJoin({
+    name,
+    parent: table.name,
+    column: table.column,
+    ends,
+    default: waiting,
+    foreignKeys: facts.foreignKeys,
+    present: present.map((key) => key.name),
+    columns: writtenColumns(facts.columns),
+    text: own?.marks.text ?? '',
+    restored,
+  });
+}
+
+async function carryOut(worker: Worker, steps: readonly Step[], { onProgress }: WorkSettings): Promise<void> {
+  for (const [index, step] of steps.entries()) {
+    const started = performance.now();
+    onProgress?.({ type: 'started', name: step.title, index: index + 1, total: steps.length + 1 });
+    await worker.carryOut(step);
+    onProgress?.({ type: 'done', name: step.title, durationMs: Math.round(performance.now() - started) });
+  }
+}
+
+async function renderScript(
+  database: Database,
+  table: PartitionedTable,
+  source: RestoreSource,
+  restored: Restored,
+  way: Way,
+  { lockTimeout = '2s' }: WorkSettings,
+): Promise<string> {
+  const shown = `${source.name.schema}.${source.name.name}`;
+  if (way === 'there') return `-- ${shown} is there already: nothing to do\n`;
+  const first = {
+    load: `first ${shown} is made and ${source.archive?.manifest.data.rows} rows are loaded from ${source.archive?.folder}, compared, and given their keys: in one transaction, which locks nobody out`,
+    attach: `first ${shown}, which was not dropped yet, is compared with its archive and takes rows again`,
+    join: `the rows of ${shown} were loaded by a run that did not come to the end`,
+  }[way];
+  return `-- ${first}\n\n${renderPlan(await planSteps(database, table, source, restored), lockTimeout)}`;
+}
+
+function withoutParent(error: unknown, { archive }: RestoreSource): unknown {
+  if (!(error instanceof EduschemaError)) return error;
+  return new EduschemaError(error.code, error.message, {
+    hint: archive ? 'load the archive into a table of its own: --into <table>' : error.hint,
+    cause: error,
+  });
+}

@@ -1,0 +1,43 @@
+import { openHandle } from '../db/connect.ts';
+import { renderUrl } from '../db/render-url.ts';
+import type { Target } from '../db/target.ts';
+import type { MigrationSettings } from '../migrations/settings.ts';
+import { cloneTemplate } from './clone.ts';
+import { dropDatabase } from './template.ts';
+import { createClones, type TestDatabaseMade } from './testdb.ts';
+
+/** Makes test databases for a process that needs many: the template is looked for once. */
+export interface Cloner {
+  clone(): Promise<TestDatabaseMade & { drop(): Promise<void> }>;
+}
+
+/** Seconds after which idle connections close: they must not keep the process alive. */
+const idleSeconds = 1;
+
+/** A cloner for these migrations. Its connections open when they are needed, in the database `postgres`. */
+export async function createCloner(target: Target, settings: Promise<MigrationSettings>): Promise<Cloner> {
+  const known = await settings;
+  const first = await createClones(target, known, 1);
+  const waiting = [...first.databases];
+  const sql = openHandle(await renderUrl(target, 'postgres'), { max: 4, idle_timeout: idleSeconds });
+  const [{ version }] = await sql<
+    [{ version: number }]
+  >`SELECT current_setting('server_version_num')::int AS version`;
+
+  async function make(): Promise<TestDatabaseMade> {
+    const made = waiting.shift();
+    if (made) return made;
+    const name = await cloneTemplate(sql, first.template, version);
+    if (name !== undefined) return { name, url: await renderUrl(target, name) };
+    // Somebody has removed the template.
+    const { databases } = await createClones(target, known, 1);
+    return databases[0] as TestDatabaseMade;
+  }
+
+  return {
+    async clone() {
+      const made = await make();
+      return { ...made, drop: () => dropDatabase(sql, made.name) };
+    },
+  };
+}
