@@ -76,7 +76,7 @@ function createTargets(
     );
   const forbidStranger = (target: Table | Lookup) => {
     if (!pairs.some(({ made }) => made === target))
-      throw new RangeError(`it refers to ${target.name}, which tables() does not return before it`);
+      throw new RangeError(`it refers to ${target.name}, which tables() does not return`);
   };
   return {
     keyOf(target) {

@@ -42,8 +42,11 @@ export function createRowSource(
   const names = columnsOf(table);
   const writes = names.map((name) => {
     if (name === table.key && writeKey) return (out: Output, row: number) => writeKey(out, row);
-    const made = table.columns[name];
-    return made?.bind(places(name)) ?? (() => {});
+    try {
+      return table.columns[name]?.bind(places(name)) ?? (() => {});
+    } catch (cause) {
+      throw cause instanceof EduschemaError ? cause : badColumn(table, name, undefined, cause);
+    }
   });
   const { repeat } = table;
   const out = createOutput(blockBytes + 64 * 1024);
@@ -84,7 +87,7 @@ export function createRowSource(
           }
         }
       } catch (cause) {
-        throw cause instanceof EduschemaError ? cause : badRow(table, names[column], next, cause);
+        throw cause instanceof EduschemaError ? cause : badColumn(table, names[column], next, cause);
       }
       const block = out.bytes.subarray(0, out.at);
       hash.update(block);
@@ -99,15 +102,17 @@ export function columnsOf({ key, columns }: Table): string[] {
   return [...(key === undefined ? [] : [key]), ...Object.keys(columns)];
 }
 
-function badRow(table: Table, column: string | undefined, row: number, cause: unknown): EduschemaError {
+function badColumn(
+  table: Table,
+  column: string | undefined,
+  row: number | undefined,
+  cause: unknown,
+): EduschemaError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new EduschemaError(
-    'seed-invalid',
-    `${table.name}.${column} of row ${row} cannot be made: ${reason}`,
-    {
-      hint: 'fix the seed and run eduschema seed again; nothing of it was kept',
-      cause,
-      details: { table: table.name, column, row },
-    },
-  );
+  const where = row === undefined ? '' : ` of row ${row}`;
+  return new EduschemaError('seed-invalid', `${table.name}.${column}${where} cannot be made: ${reason}`, {
+    hint: 'fix the seed and run eduschema seed again; nothing of it was kept',
+    cause,
+    details: { table: table.name, column, row },
+  });
 }

@@ -74,7 +74,7 @@ describe('eduschema seed', () => {
       });
       expect(await wrongCounters(sql)).toEqual([]);
     }),
-    120_000,
+    300_000,
   );
 
   it(
@@ -128,7 +128,7 @@ describe('eduschema seed', () => {
         await sql`SELECT id FROM materials WHERE mime_type = 'video/mp4' AND file_size < 12000000 OR file_name NOT LIKE '%.' || reverse(split_part(reverse(original_file_name), '.', 1))`,
       ).toEqual([]);
     }),
-    60_000,
+    120_000,
   );
 
   it(
@@ -142,7 +142,7 @@ describe('eduschema seed', () => {
       ).toEqual([]);
       expect(await sql`SELECT id FROM materials WHERE title IS NOT NFC NORMALIZED`).toEqual([]);
     }),
-    60_000,
+    120_000,
   );
 
   it(
@@ -206,7 +206,7 @@ describe('eduschema seed', () => {
       for (const [index, [table, , checksum]] of other.entries())
         if (checksum !== null) expect(checksum, String(table)).not.toBe(first[index]?.[2]);
     }),
-    60_000,
+    120_000,
   );
 
   it(
@@ -295,7 +295,7 @@ describe('eduschema seed', () => {
       expect((await seed('--reset --yes')).exitCode).toBe(0);
       expect(await countRows(sql)).toMatchObject({ materials: 0, users: 0, download_logs: 0, view_logs: 0 });
     }),
-    60_000,
+    120_000,
   );
 
   it(
@@ -354,7 +354,7 @@ describe('eduschema seed', () => {
         await sql`SELECT to_regclass('materials_old') AS old, to_regclass('seeded_dirt') AS dirt`,
       ).toEqual([{ old: null, dirt: null }]);
     }),
-    60_000,
+    120_000,
   );
 
   it(
