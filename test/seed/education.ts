@@ -51,6 +51,8 @@ export async function checksumOf(sql: postgres.Sql, query: string): Promise<stri
       .on('end', end)
       .on('error', fail),
   );
+  // The last rows may have left the socket paused.
+  stream._read(0);
   session.release();
   return hash.digest('hex');
 }
