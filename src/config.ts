@@ -9,6 +9,8 @@ export interface Config {
   readonly url?: string;
   /** The folder of migrations, relative to the configuration; `migrations` without it. */
   readonly directory?: string;
+  /** The folder of seeds, relative to the configuration; `seeds` without it. */
+  readonly seedsDirectory?: string;
   /** The table that records what was applied; `schema_versions` in `schema` or `public` without it. */
   readonly journal?: { readonly schema?: string; readonly table?: string };
   /** Where migrations create what they do not qualify. */
@@ -149,6 +151,7 @@ async function read(path: string): Promise<unknown> {
 const knownTypes: Readonly<Record<keyof Config, 'string' | 'number' | 'boolean' | 'object'>> = {
   url: 'string',
   directory: 'string',
+  seedsDirectory: 'string',
   journal: 'object',
   schema: 'string',
   role: 'string',

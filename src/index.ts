@@ -27,3 +27,17 @@ export type { MigrationContext, MigrationFunction, MigrationSql } from './migrat
 export type { MigrationEvent } from './migrations/settings.ts';
 export type { StatusResult, StatusRow } from './migrations/status.ts';
 export type { VerifyRow } from './migrations/verify.ts';
+export { type Column, column, type Place, references, type ValueOf } from './seed/column.ts';
+export {
+  type CodeSeed,
+  defineSeed,
+  type EarlierRun,
+  type SeedContext,
+  type SeedLoaded,
+  type SeedSql,
+  type TableSeed,
+} from './seed/define-seed.ts';
+export { type Parameter, parameter } from './seed/parameter.ts';
+export type { Random } from './seed/random.ts';
+export { type Lookup, lookup, type Table, table } from './seed/table.ts';
+export { type TimelineOptions, timeline } from './seed/timeline.ts';

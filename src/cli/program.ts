@@ -10,6 +10,8 @@ import { migrateCommand } from './commands/migrate.ts';
 import { newCommand } from './commands/new.ts';
 import { partitionsCommand } from './commands/partitions.ts';
 import { rollbackCommand } from './commands/rollback.ts';
+import { searchCommand } from './commands/search.ts';
+import { seedCommand } from './commands/seed.ts';
 import { statusCommand } from './commands/status.ts';
 import { testdbCommand } from './commands/testdb.ts';
 import { verifyCommand } from './commands/verify.ts';
@@ -29,6 +31,8 @@ const commands: Readonly<Record<string, AddCommand>> = {
   baseline: baselineCommand,
   lock: lockCommand,
   partitions: partitionsCommand,
+  seed: seedCommand,
+  search: searchCommand,
   counters: countersCommand,
   testdb: testdbCommand,
   db: dbCommand,

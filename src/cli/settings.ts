@@ -15,6 +15,8 @@ export interface Settings {
   readonly env: World['env'];
   readonly found: FoundConfig;
   readonly migrations: MigrationSettings;
+  /** The folder of seeds, as a path and as the user calls it. */
+  readonly seeds: { readonly directory: string; readonly shownDirectory: string };
   /** `name = value (where it came from)`, for --verbose. Holds no URL. */
   readonly origins: readonly string[];
 }
@@ -46,11 +48,16 @@ export async function findSettings(world: World, options: CommonOptions): Promis
   const role = choose('role', options.role, 'EDUSCHEMA_ROLE', config.role) || undefined;
   const folder = choose('dir', options.dir, 'EDUSCHEMA_DIR', config.directory) ?? 'migrations';
   const directory = resolve(world.cwd, folder);
+  const seeds = resolve(
+    world.cwd,
+    choose('seeds', options.seeds, 'EDUSCHEMA_SEEDS', config.seedsDirectory) ?? 'seeds',
+  );
   const journal = choose('journal', options.journal, 'EDUSCHEMA_JOURNAL', undefined);
   return {
     env,
     found,
     origins,
+    seeds: { directory: seeds, shownDirectory: relative(world.cwd, seeds) || '.' },
     migrations: {
       directory,
       shownDirectory: relative(world.cwd, directory) || '.',
@@ -182,6 +189,7 @@ function journalOf({ schema, name }: QualifiedName): QualifiedName {
   checkIdentifier(name, 'the name of the journal');
   checkIdentifier(`${name}_repeatable`, 'the journal of repeatable migrations');
   checkIdentifier(`${name}_statements`, 'the journal of statements');
+  checkIdentifier(`${name}_seeds`, 'the journal of seeds');
   return { schema: checkIdentifier(schema, 'the schema of the journal'), name };
 }
 

@@ -63,6 +63,24 @@ export async function copyFromFile(session: Session, statement: string, range: F
   }
 }
 
+/**
+ * Runs `COPY ... FROM stdin` with the blocks that `next` makes, until it has no more. A block is sent before the next one
+ * is asked for, so its memory can be used again. Throws the server's error.
+ */
+export async function copyFromBlocks(
+  session: CopySession,
+  statement: string,
+  next: () => readonly Buffer[] | undefined,
+): Promise<void> {
+  await copy(session, statement, async (send) => {
+    for (let blocks = next(); blocks; blocks = next())
+      for (const block of blocks) if (block.length > 0 && !(await send(block))) return;
+  });
+}
+
+/** A session, or a transaction in it. */
+export type CopySession = { readonly sql: Pick<Session['sql'], 'unsafe'> } & Pick<Session, 'tap'>;
+
 /** The size of a file and when it was changed: the same again, and its content is taken for the same. */
 export function stampOf({ size, mtimeMs }: Pick<Stats, 'size' | 'mtimeMs'>): string {
   return `${size} ${mtimeMs}`;
@@ -92,7 +110,7 @@ export type Send = (data: string | Buffer) => Promise<boolean>;
  * and the server keeps nothing of the data then. Throws the server's error, whether it refuses the statement or the data.
  */
 export async function copy(
-  session: { readonly sql: Pick<Session['sql'], 'unsafe'>; readonly tap: Session['tap'] },
+  session: CopySession,
   statement: string,
   sendAll: (send: Send) => Promise<void>,
 ): Promise<void> {
@@ -104,8 +122,12 @@ export async function copy(
   stream.on('error', () => {});
   const send: Send = async (data) => {
     if (!stream.writable) return false;
-    const more = stream.write(data);
-    if (!more) await Promise.race([once(stream, 'drain').catch(() => {}), answered]);
+    if (typeof data === 'string') {
+      if (!stream.write(data)) await Promise.race([once(stream, 'drain').catch(() => {}), answered]);
+    } else {
+      // Until it is out: a stream keeps small pieces as they are, and the memory is used again.
+      await Promise.race([new Promise((sent) => stream.write(data, sent)), answered]);
+    }
     return stream.writable;
   };
   try {

@@ -1,0 +1,232 @@
+import type { Database } from '../db/connect.ts';
+import { type QualifiedName, quoteIdentifier } from '../db/identifiers.ts';
+import type { WorkSettings } from '../db/work-settings.ts';
+import { type Worker, withWorker } from '../db/worker.ts';
+import { EduschemaError } from '../errors.ts';
+import { midnightBefore, parseAsOf } from './as-of.ts';
+import { byAuthor } from './by-author.ts';
+import { createContext } from './context.ts';
+import type { RunWishes } from './decide-run.ts';
+import type { CodeSeed, TableSeed } from './define-seed.ts';
+import { readSeeds, type SeedFile } from './folder.ts';
+import { createJournal, readRuns, type SeedRun, seedJournal, writeRun } from './journal.ts';
+import { createLoadProgress } from './load-progress.ts';
+import { findCurrentVersion, requireVersion } from './required-version.ts';
+import { runTables } from './run-tables.ts';
+import { runSeedSql } from './sql-seed.ts';
+
+/** Where seeds are, and how to go about them. */
+export interface SeedSettings extends WorkSettings {
+  readonly directory: string;
+  readonly shownDirectory: string;
+  /** The journal of migrations; that of seeds stands beside it. */
+  readonly journal: QualifiedName;
+  readonly schema?: string | undefined;
+}
+
+/** What is wished of a run. */
+export interface SeedOptions {
+  /** The seeds to run; all of them when it is empty. */
+  readonly only?: readonly string[];
+  /** Values of parameters, as they are typed. */
+  readonly given?: Readonly<Record<string, string>>;
+  readonly seedNumber?: number | undefined;
+  /** A day or a time; the midnight in Seoul before `now` without it. */
+  readonly asOf?: string | undefined;
+  readonly append?: boolean | undefined;
+  readonly now: number;
+}
+
+/** What a command did, or found done, for a table or a file. */
+export interface SeedRow {
+  readonly seed: string;
+  readonly file: string;
+  /** Null for a seed in SQL or code. */
+  readonly table: string | null;
+  /** `seeded`, `there already`. */
+  readonly state: 'seeded' | 'there already';
+  readonly run: number;
+  readonly rows: number | null;
+  readonly checksum: string | null;
+  readonly durationMs: number | null;
+}
+
+export interface SeedResult {
+  readonly rows: readonly SeedRow[];
+  /** Of the seeds of tables: which number, date and values they were made with. */
+  readonly runs: readonly { seed: string; run: number; seedNumber: number; asOf: string; values: object }[];
+  /** Files that run once, ran, and were edited since. */
+  readonly edited: readonly string[];
+  /** From the first question to the last answer. */
+  readonly durationMs: number;
+}
+
+/** Runs the seeds of the folder that are not done yet. Throws before anything is changed for what cannot be meant. */
+export async function seed(
+  database: Database,
+  settings: SeedSettings,
+  options: SeedOptions,
+): Promise<SeedResult> {
+  const { given = {}, append = false, now } = options;
+  const wishes: RunWishes = {
+    given,
+    append,
+    seedNumber: options.seedNumber,
+    asOf: options.asOf === undefined ? undefined : parseAsOf(options.asOf),
+    today: midnightBefore(now),
+  };
+  const files = await readSeeds(settings.directory, settings.shownDirectory, options.only);
+  checkGiven(files, given, append);
+  const started = performance.now();
+  return withSeedWorker(database, settings, async (worker, journal, progressFor) => {
+    const outcome = {
+      rows: [] as SeedRow[],
+      runs: [] as SeedResult['runs'][number][],
+      edited: [] as string[],
+    };
+    for (const file of files) {
+      const runs = (await readRuns(worker.session.sql, journal)).filter(
+        ({ seed: name }) => name === file.name,
+      );
+      const needed = file.content.kind === 'module' ? file.content.seed.requires : undefined;
+      if (needed !== undefined) await requireVersion(worker.session.sql, settings.journal, file.file, needed);
+      if (file.content.kind === 'module' && 'tables' in file.content.seed)
+        await runTableSeed(file, file.content.seed, runs);
+      else await runFile(file, runs);
+    }
+    return { ...outcome, durationMs: Math.round(performance.now() - started) };
+
+    async function runTableSeed(file: SeedFile, content: TableSeed, runs: readonly SeedRun[]) {
+      const progress = progressFor(file.name);
+      const current = await findCurrentVersion(worker.session.sql, settings.journal);
+      const { run, action } = await runTables({
+        database,
+        worker,
+        journal,
+        file,
+        seed: content,
+        runs,
+        wishes,
+        current,
+        searchPath: searchPathOf(settings, 'LOCAL'),
+        signal: settings.signal,
+        progress,
+      });
+      const shown = action === 'nothing' ? runs : [run];
+      for (const one of shown) {
+        outcome.runs.push({
+          seed: file.name,
+          run: one.run,
+          seedNumber: one.seedNumber ?? 0,
+          asOf: new Date(one.asOf ?? 0).toISOString(),
+          values: one.values,
+        });
+        // Of a list, only what was added is ours.
+        for (const part of one.parts.filter(({ kind, rows }) => kind === 'table' || rows !== 0))
+          outcome.rows.push({
+            seed: file.name,
+            file: file.file,
+            table: part.table,
+            state: action === 'nothing' ? 'there already' : 'seeded',
+            run: one.run,
+            rows: part.rows,
+            checksum: part.checksum,
+            durationMs: progress.durationOf(part.table),
+          });
+      }
+    }
+
+    async function runFile(file: SeedFile, runs: readonly SeedRun[]) {
+      const [before] = runs;
+      const { content } = file;
+      const when = content.kind === 'sql' ? content.sql.when : ((content.seed as CodeSeed).when ?? 'once');
+      const row = { seed: file.name, file: file.file, table: null, run: 1, rows: null, checksum: null };
+      if (before && when === 'once') {
+        if (before.fileChecksum !== file.checksum) outcome.edited.push(file.file);
+        outcome.rows.push({ ...row, state: 'there already', durationMs: null });
+        return;
+      }
+      const started = performance.now();
+      await worker.transaction(`run ${file.file}`, async (sql) => {
+        if (content.kind === 'sql') await runSeedSql(worker.session, sql, content.sql);
+        else {
+          const facts = { seedNumber: wishes.seedNumber ?? 1, asOf: wishes.asOf ?? wishes.today };
+          const context = createContext({ ...facts, values: {}, earlier: [] });
+          await byAuthor(file.file, 'run', async () => (content.seed as CodeSeed).run(sql, context));
+        }
+        await writeRun(sql, journal, {
+          ...{ seed: file.name, run: 1, state: 'done', seedNumber: null, asOf: null, values: {}, parts: [] },
+          fileChecksum: file.checksum,
+        });
+      });
+      outcome.rows.push({ ...row, state: 'seeded', durationMs: Math.round(performance.now() - started) });
+    }
+  });
+}
+
+/** Opens the session that seeds, while no other eduschema seeds this database, with the journal in place. */
+export async function withSeedWorker<T>(
+  database: Database,
+  settings: SeedSettings,
+  use: (
+    worker: Worker,
+    journal: QualifiedName,
+    progressFor: (seed: string) => ReturnType<typeof createLoadProgress>,
+  ) => Promise<T>,
+): Promise<T> {
+  const journal = seedJournal(settings.journal);
+  let loading = false;
+  const tell = settings.onProgress ?? (() => {});
+  const quiet: WorkSettings = {
+    ...settings,
+    // While rows are sent we count them ourselves; the server counts those of one COPY of many.
+    onProgress: (event) => (event.type === 'progress' && loading ? undefined : tell(event)),
+  };
+  return withWorker(database, `seeds of ${journal.schema}.${journal.name}`, quiet, async (worker) => {
+    if (settings.schema !== undefined) await worker.session.sql.unsafe(searchPathOf(settings, 'SESSION'));
+    await worker.transaction(`create ${journal.schema}.${journal.name}`, async (sql) => {
+      const [found] =
+        await sql`SELECT to_regclass(${`"${journal.schema}"."${journal.name}"`}) IS NOT NULL AS there`;
+      if (!found?.there) await sql.unsafe(createJournal(journal));
+    });
+    return use(worker, journal, (seedName) =>
+      createLoadProgress(seedName, tell, (now) => {
+        loading = now;
+      }),
+    );
+  });
+}
+
+/** SQL that sets the search path to the schema that was named; empty when none was. */
+export function searchPathOf({ schema }: Pick<SeedSettings, 'schema'>, how: 'LOCAL' | 'SESSION'): string {
+  return schema === undefined ? '' : `SET ${how} search_path TO ${quoteIdentifier(schema)}`;
+}
+
+/** Throws `usage` for a parameter that no seed has, and for --append without anything to add. */
+function checkGiven(
+  files: readonly SeedFile[],
+  given: Readonly<Record<string, string>>,
+  append: boolean,
+): void {
+  const parameters = Object.assign(
+    {},
+    ...files.map(({ content }) =>
+      content.kind === 'module' && 'tables' in content.seed ? (content.seed.parameters ?? {}) : {},
+    ),
+  ) as NonNullable<TableSeed['parameters']>;
+  const known = Object.keys(parameters);
+  const unknown = Object.keys(given).find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw new EduschemaError('usage', `no seed here has a parameter ${unknown}`, {
+      hint:
+        known.length > 0 ? `there are: ${known.join(', ')}` : 'the seeds of this folder have no parameters',
+    });
+  const counts = known.filter((name) => parameters[name]?.kind === 'count');
+  if (append && !counts.some((name) => name in given))
+    throw new EduschemaError('usage', '--append does not say what to add', {
+      hint:
+        counts.length > 0
+          ? `say how many more, as in --append --set ${counts[0]}=1000; there are: ${counts.join(', ')}`
+          : 'the seeds of this folder have nothing that can be counted',
+    });
+}
