@@ -68,7 +68,10 @@ export function lendSql(sql: MigrationSql, { transaction, journal, isOpen }: Len
     if (transaction) for (const start of starts()) forbidTransactionControl(text, start);
     else if (changesJournal(text, journal))
       throw refusal('this query changes the journal of eduschema', leaveJournal);
-    return track(send(), text, parts);
+    const sent = send();
+    // The driver looks four frames up for where a query was made: they are ours.
+    if (sent instanceof Promise) Object.defineProperty(sent, 'origin', { value: new Error().stack ?? '' });
+    return track(sent, text, parts);
   };
   const lend = <T extends object>(lent: T): T =>
     new Proxy(lent, {
@@ -164,7 +167,7 @@ function forbidTransactionControl(text: string, start: number): void {
   const [first = ''] = words;
   if (first === 'end' || !controlsTransaction(words)) return;
   throw refusal(
-    `${first.toUpperCase()} in a migration, which runs in a transaction of eduschema's`,
+    `${first.toUpperCase()} in code that runs in a transaction of eduschema's`,
     'leave it out, or write: export const transaction = false',
   );
 }

@@ -286,7 +286,7 @@ describe('a before hook that fails', () => {
     withProject(files, async (project) => {
       await expect(run(project, { before: (sql) => sql.unsafe('COMMIT') })).rejects.toMatchObject({
         code: 'hook-failed',
-        message: 'before hook ended the transaction that it runs in',
+        details: { reason: "COMMIT in code that runs in a transaction of eduschema's" },
       });
       await expect(
         run(project, { before: (sql) => sql`SELECT wrong`.catch(() => {}) }),

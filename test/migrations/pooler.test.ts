@@ -351,7 +351,7 @@ describe.runIf(hasPgBouncer())('through PgBouncer', () => {
           await eduschema('migrate --to 1', surroundings);
           await project.connect({ max: 1, connection: { application_name: 'shop' } }).begin(async (sql) => {
             await sql`SELECT FROM t`;
-            const { stderr } = await eduschema('migrate --lock-deadline 2', surroundings);
+            const { stderr } = await eduschema('migrate --lock-deadline 5', surroundings);
             expect(stderr).toMatch(/waiting for a lock: pid \d+ \(shop/);
           });
 
