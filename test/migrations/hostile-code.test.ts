@@ -71,20 +71,20 @@ describe('a migration that ends or begins transactions', () => {
       (text) => ({
         what: `${text} in TypeScript`,
         files: code(`await sql.unsafe(\`${text}\`);`),
-        says: /failed at line 3 of migrations\/2_x\.ts\n {2}(COMMIT|ROLLBACK|BEGIN|PREPARE) in a migration/,
+        says: /failed at line 3 of migrations\/2_x\.ts\n {2}(COMMIT|ROLLBACK|BEGIN|PREPARE) in code/,
         outcome: rolledBack,
       }),
     ),
     {
       what: 'COMMIT behind another statement',
       files: code('await sql.unsafe(`SELECT 1; COMMIT; SELECT 2`);'),
-      says: /COMMIT in a migration/,
+      says: /COMMIT in code/,
       outcome: rolledBack,
     },
     {
       what: 'COMMIT in a template',
       files: code('await sql`/* so */ COMMIT`;'),
-      says: /COMMIT in a migration/,
+      says: /COMMIT in code/,
       outcome: rolledBack,
     },
     {
