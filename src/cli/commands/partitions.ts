@@ -3,6 +3,7 @@ import type { Runner } from '../run.ts';
 import { partitionsConvertCommand } from './partitions/convert.ts';
 import { partitionsEnsureCommand } from './partitions/ensure.ts';
 import { partitionsListCommand } from './partitions/list.ts';
+import { partitionsPolicyCommand } from './partitions/policy.ts';
 import { partitionsRestoreCommand } from './partitions/restore.ts';
 import { partitionsRetainCommand } from './partitions/retain.ts';
 import { partitionsUndoCommand } from './partitions/undo.ts';
@@ -11,6 +12,7 @@ import { partitionsUndoCommand } from './partitions/undo.ts';
 const verbs = [
   partitionsListCommand,
   partitionsEnsureCommand,
+  partitionsPolicyCommand,
   partitionsConvertCommand,
   partitionsUndoCommand,
   partitionsRetainCommand,
