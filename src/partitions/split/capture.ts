@@ -2,6 +2,7 @@ import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteName } from '..
 import type { PlannedStatement } from '../../db/plan.ts';
 import { withSuffix } from '../partition-name.ts';
 import { columnList, type KeyColumn } from './key.ts';
+import { ownComment } from './own-comment.ts';
 import type { Pair } from './pair.ts';
 
 /** The triggers that note changes, by their names. */
@@ -29,6 +30,10 @@ export function createCapture({ from, changes, key, owner }: Pair): PlannedState
       why: "it acts as the table's owner, and as nobody more mighty",
     },
     { sql: `ALTER TABLE ${table} OWNER TO ${quoteIdentifier(owner)}`, why: 'as the table' },
+    {
+      sql: `COMMENT ON TABLE ${table} IS ${quoteLiteral(`${ownComment}changes of ${from.schema}.${from.name} while it is converted`)}`,
+      why: 'a run that goes on knows it for its own',
+    },
     { sql: revokeAll(table, note), why: 'nobody else has rights on them, whatever default privileges gave' },
   ];
 }

@@ -1,6 +1,7 @@
 import type { Sql } from 'postgres';
 import { type QualifiedName, quoteLiteral, quoteName } from '../../db/identifiers.ts';
 import { captureTriggers } from './capture.ts';
+import { ownComment } from './own-comment.ts';
 import { changesOf } from './pair.ts';
 import { stateTableOf } from './run-state.ts';
 
@@ -11,9 +12,6 @@ export interface Remains {
   /** Names that the conversion needs, and that relations of others have. */
   readonly taken: readonly string[];
 }
-
-/** How the comments of our tables begin. */
-export const ownComment = 'eduschema: ';
 
 /** Looks for what a conversion made, or left: a person may have dropped a part of it. */
 export async function findRemains(sql: Pick<Sql, 'unsafe'>, table: QualifiedName): Promise<Remains> {
