@@ -1,4 +1,5 @@
 import { renderPlan, type Step } from '../../db/plan.ts';
+import { EduschemaError } from '../../errors.ts';
 import { shown } from '../convert/choices.ts';
 import { putIncoming, validateIncoming } from '../convert/incoming.ts';
 import { planDropTwin } from '../convert/twin.ts';
@@ -36,8 +37,19 @@ export function planUndo(prepared: PreparedUndo): Step[] {
   ];
 }
 
-/** The plan as SQL that psql runs. */
+/**
+ * The plan as SQL that psql runs. Throws `table-unsuitable` after a split: what was noted since the swap is made good in
+ * rounds that follow each other, and SQL without them would lose rows.
+ */
 export function renderUndo(prepared: PreparedUndo, lockTimeout: string): string {
+  if (prepared.stage === 'converted' && prepared.memory.method === 'split')
+    throw new EduschemaError(
+      'table-unsuitable',
+      `undoing the split of ${shown(prepared.table)} cannot be written as a script: rows that came since are made good in rounds`,
+      {
+        hint: 'leave --dry-run out; the command asks before it changes anything, and can be cut off at any step',
+      },
+    );
   const steps = planUndo(prepared);
   if (steps.length > 0) return renderPlan(steps, lockTimeout);
   return prepared.stage === 'back'
