@@ -23,6 +23,6 @@ const verbs = [
 export function partitionsCommand(program: Command, runner: Runner): void {
   const noun = program
     .command('partitions')
-    .description('partitions by time: made ahead, checked, converted to, retired');
+    .description('partitions by time: made ahead, converted to, retired');
   for (const verb of verbs) verb(noun, runner);
 }
