@@ -363,7 +363,9 @@ function endOf(code, signal) {
 }
 
 function fail(what) {
-  failures.push(`${new Date().toISOString()} ${what}`);
+  const line = `${new Date().toISOString()} ${what}`;
+  failures.push(line);
+  process.stderr.write(`\n${line}\n`);
 }
 
 function difference(found, expected) {
