@@ -13,6 +13,7 @@ import { rollbackCommand } from './commands/rollback.ts';
 import { searchCommand } from './commands/search.ts';
 import { seedCommand } from './commands/seed.ts';
 import { statusCommand } from './commands/status.ts';
+import { tagsCommand } from './commands/tags.ts';
 import { testdbCommand } from './commands/testdb.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { createRunner, type Runner, showError } from './run.ts';
@@ -34,6 +35,7 @@ const commands: Readonly<Record<string, AddCommand>> = {
   seed: seedCommand,
   search: searchCommand,
   counters: countersCommand,
+  tags: tagsCommand,
   testdb: testdbCommand,
   db: dbCommand,
 };

@@ -20,3 +20,20 @@ export function parseName(text: string, defaultSchema = 'public'): QualifiedName
 function partOf(quoted: string | undefined, plain: string | undefined): string | undefined {
   return quoted?.replaceAll('""', '"') ?? plain?.trim();
 }
+
+/** A column of a table. */
+export interface ColumnName {
+  readonly table: QualifiedName;
+  readonly column: string;
+}
+
+/** Reads `table.column` or `schema.table.column`, as `parseName` reads a table. Throws `usage` for anything else. */
+export function parseColumnName(text: string, defaultSchema = 'public'): ColumnName {
+  const [, table, quoted, plain] = /^(.+)\.\s*(?:"((?:[^"]|"")+)"|([^."]+))\s*$/.exec(text) ?? [];
+  const column = partOf(quoted, plain);
+  if (table === undefined || column === undefined)
+    throw new EduschemaError('usage', `${text} is no column's name`, {
+      hint: 'write it as table.column or schema.table.column, a name with a dot in double quotes',
+    });
+  return { table: parseName(table, defaultSchema), column: checkIdentifier(column, 'the column') };
+}

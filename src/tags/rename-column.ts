@@ -1,0 +1,47 @@
+import { quoteIdentifier, quoteName, showName } from '../db/identifiers.ts';
+import type { Step } from '../db/plan.ts';
+import type { Worker } from '../db/worker.ts';
+import { EduschemaError } from '../errors.ts';
+import { comparison, type SplitPlace } from './queries.ts';
+import { showColumn } from './source.ts';
+
+/** Renaming the column with the texts, once nobody can write it any more and all of it is in the tables. */
+export function renameStep({ source }: SplitPlace, name: string): Step {
+  const table = quoteName(source.table);
+  const lock = `ACCESS EXCLUSIVE on ${showName(source.table)}`;
+  return {
+    title: `rename ${showColumn(source)} to ${name}`,
+    transaction: true,
+    statements: [
+      {
+        sql: `LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`,
+        why: 'nobody changes a text while all of them are proved once more',
+        locks: [lock],
+        waitsFor: `whoever reads or writes ${showName(source.table)}`,
+      },
+      {
+        sql: `ALTER TABLE ${table} RENAME COLUMN ${quoteIdentifier(source.column)} TO ${quoteIdentifier(name)}`,
+        why: 'the texts stay, under a name that nobody uses',
+        locks: [lock],
+      },
+    ],
+  };
+}
+
+/** Carries it out. Throws `proof-failed` when a text was changed since the tags were proved; nothing is renamed then. */
+export async function renameColumn(worker: Worker, place: SplitPlace, name: string): Promise<void> {
+  const { title, statements } = renameStep(place, name);
+  await worker.transaction(title, async (sql) => {
+    await worker.together(sql, title, statements.slice(0, 1));
+    const [found] = await sql.unsafe<{ missing: number }[]>(comparison(place, []));
+    if (found?.missing !== 0)
+      throw new EduschemaError(
+        'proof-failed',
+        `${showColumn(place.source)} was changed meanwhile: it is not renamed`,
+        {
+          hint: 'run the command again',
+        },
+      );
+    await worker.together(sql, title, statements.slice(1));
+  });
+}
