@@ -65,7 +65,7 @@ export const refusedShown = 10_000;
 /** Texts that are changed while they are read are read again, so often. */
 const rounds = 3;
 
-/** What a run would do: the tags with their spellings, and what could not go. Reads only. */
+/** What a run would do: the tags, those with several spellings and those that cannot be made last. Reads only. */
 export async function previewSplit(
   { sql }: Database,
   options: SplitOptions,
@@ -74,7 +74,8 @@ export async function previewSplit(
   const place = await findPlace(sql, options, schema);
   const tags = await sql.unsafe<MeantTag[]>(
     `SELECT name, uses::float8 AS uses, to_json(spellings) AS spellings, tag IS NULL AND refused IS NULL AS "isNew", refused
-     FROM (${meantTags(place, countedPieces(place))}) AS m ORDER BY uses DESC, name COLLATE "C"`,
+     FROM (${meantTags(place, countedPieces(place))}) AS m 
+     ORDER BY refused IS NOT NULL, cardinality(spellings) > 1, m.uses, name COLLATE "C" DESC`,
   );
   const stray = await sql.unsafe<RefusedText[]>(`${strayTexts(place)} ORDER BY 1 LIMIT ${refusedShown}`);
   return { from: showColumn(place.source), tags: [...tags], stray: [...stray] };

@@ -199,8 +199,8 @@ describe('tags split', () => {
       expect(await preview()).toEqual({
         from: 'public.materials_old.tags_string',
         tags: [
-          { name: 'Excel', uses: 3, spellings: ['Excel', 'EXCEL'], isNew: true, refused: null },
           { name: 'there', uses: 1, spellings: ['There'], isNew: false, refused: null },
+          { name: 'Excel', uses: 3, spellings: ['Excel', 'EXCEL'], isNew: true, refused: null },
           {
             name: 'x'.repeat(51),
             uses: 1,

@@ -115,6 +115,7 @@ function reportPreview({ from, tags, stray }: SplitPreview): Report {
   return {
     columns: tagColumns,
     rows: tags,
+    shown: 40,
     summary: { from, tags: tags.length, new: fresh, joined, refused: refused.length, stray },
     message: [
       `${countOf(tags.length, 'tag')} in ${from}: ${fresh} new, ${joined} written in several ways, ${refused.length} that cannot be made`,
