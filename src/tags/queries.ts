@@ -11,8 +11,9 @@ export interface SplitPlace {
   readonly splitting: Splitting;
 }
 
-/** The worker's own tables: each piece of text with the tag it means, and each tag with its spellings. */
+/** The worker's own table of each piece of text, with the key of the tag that it means. */
 export const piecesTable = 'pg_temp.eduschema_pieces';
+/** The worker's own table of the tags that the texts mean, with what became of each. */
 export const tagsTable = 'pg_temp.eduschema_tags';
 
 /** What a tag is called, as it is written: NFC, without blanks around it or in a row. */
