@@ -321,7 +321,7 @@ describe('what ended early', () => {
       );
       expect(meanwhile).toEqual([]);
       await typeCommand(test, found[0] as (typeof found)[0]);
-      expect(await codes(test)).toEqual([]);
+      expect(await left()).toEqual([]);
     }),
   );
 

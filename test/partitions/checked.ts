@@ -30,5 +30,5 @@ export async function typeHints(sql: Sql, found: readonly Finding[]): Promise<vo
 /** Types what a hint says that is a command line. */
 export function typeCommand({ url }: Place, { hint }: Finding): Promise<Outcome> {
   const [, line = ''] = /eduschema (.*?)(?:;|$)/.exec(hint) ?? [];
-  return eduschema(`${line} ${line.includes('ensure') ? '' : '--yes'}`, { env: { DATABASE_URL: url } });
+  return eduschema(`${line} ${/convert|undo/.test(line) ? '--yes' : ''}`, { env: { DATABASE_URL: url } });
 }
