@@ -35,9 +35,7 @@ describe('--finish', () => {
       expect([unasked.exitCode, unasked.json().error.code]).toEqual([2, 'confirmation-needed']);
       expect(script.stdout).toContain('DROP TABLE "public"."logs_before_split"');
       expect(finished.exitCode).toBe(0);
-      expect(finished.stdout).toContain(
-        'public.logs_before_split is gone; public.logs is in partitions for good',
-      );
+      expect(finished.stdout).toContain('logs_before_split is gone; public.logs is in partitions for good');
       expect(await remains(test)).toEqual([]);
       expect(await test.sql`SELECT * FROM logs ORDER BY id`).toEqual(rows);
       await test.sql`INSERT INTO logs (material_id) VALUES (1)`;
