@@ -35,7 +35,14 @@ export async function checkTable(
   { sources, runway }: CheckOptions,
 ): Promise<CheckedTable> {
   const known = await findKnown(sql, table, sources);
-  if ('code' in known) return { partitions: 0, findings: [{ ...known, table: table.name }] };
+  const ofTable = ({ code, partition, message, hint }: Found): Finding => ({
+    code,
+    table: table.name,
+    partition,
+    message,
+    hint,
+  });
+  if ('code' in known) return { partitions: 0, findings: [ofTable(known)] };
   const { partitions, policy } = known;
   const wanted = { ...policy, ...(await readClock(sql, policy.zone)), table, runway };
   const found = [
@@ -45,11 +52,11 @@ export async function checkTable(
     ...(await judgeDefault(sql, table, partitions, policy.zone)),
     ...judgePending(table, partitions),
     ...(await judgeIndexes(sql, table, partitions)),
-    ...(await judgeStatistics(sql, versionNumber, table)),
+    ...(await judgeStatistics(sql, versionNumber, table, partitions)),
     ...(await judgeForeignKeys(sql, table)),
     ...(await judgeLeftovers(sql, table)),
   ];
-  return { partitions: partitions.length, findings: found.map((one) => ({ ...one, table: table.name })) };
+  return { partitions: partitions.length, findings: found.map(ofTable) };
 }
 
 interface Known {

@@ -45,11 +45,13 @@ export async function judgeIndexes(
     FROM own JOIN pg_class c ON c.oid = own.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE NOT own.indisvalid AND c.relkind = 'i'`);
   // A partition that another session attached meanwhile is the next check's; a foreign one has no indexes.
-  const known = new Map(partitions.filter(({ isForeign }) => !isForeign).map((one) => [one.oid, one]));
-  return rows.flatMap((row) => {
-    const partition = known.get(row.partition);
-    return partition ? [row.own ? invalid(row.own, row.parent, partition) : missing(row, partition)] : [];
-  });
+  return partitions
+    .filter(({ isForeign }) => !isForeign)
+    .flatMap((partition) =>
+      rows
+        .filter((row) => row.partition === partition.oid)
+        .map((row) => (row.own ? invalid(row.own, row.parent, partition) : missing(row, partition))),
+    );
 }
 
 function invalid(own: QualifiedName, parent: QualifiedName | null, { name }: BoundedPartition): Found {

@@ -53,7 +53,7 @@ function reportChecked({ findings, tables, partitions, isStandby }: Checked, qui
   const looked = `${countOf(tables, 'table')} with ${countOf(partitions, 'partition')}`;
   const concerned = new Set(findings.map(({ table }) => showTable(table))).size;
   const where = isStandby ? ' (this server is a standby: on the one that it follows)' : '';
-  const hints = [...new Set(findings.slice(-shown).map(({ code, hint }) => `${code}: ${hint}`))];
+  const hints = hintsOf(findings.slice(-shown)).map((hint) => `\n  ${hint}`);
   return {
     columns,
     rows: findings,
@@ -61,10 +61,22 @@ function reportChecked({ findings, tables, partitions, isStandby }: Checked, qui
     summary: { findings: findings.length, tables, partitions, standby: isStandby },
     message:
       findings.length > 0
-        ? `${countOf(findings.length, 'finding')} at ${countOf(concerned, 'table')}; looked at ${looked}\nwhat to do${where}:\n${hints.map((hint) => `  ${hint}`).join('\n')}`
+        ? `${countOf(findings.length, 'finding')} at ${countOf(concerned, 'table')}; looked at ${looked}\nwhat to do${where}:${hints.join('')}`
         : quiet
           ? undefined
           : `nothing found: looked at ${looked}`,
     failing: findings.length > 0,
   };
+}
+
+const mostHints = 3;
+
+/** What to type, once each; of many of a kind the first ones. */
+function hintsOf(findings: readonly Finding[]): string[] {
+  return [...new Set(findings.map(({ code }) => code))].flatMap((code) => {
+    const hints = [...new Set(findings.filter((one) => one.code === code).map(({ hint }) => hint))];
+    const left = hints.length - mostHints;
+    const more = left > 0 ? [`${code}: ${left} more of the kind, which --json has`] : [];
+    return [...hints.slice(0, mostHints).map((hint) => `${code}: ${hint}`), ...more];
+  });
 }
