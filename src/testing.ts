@@ -1,12 +1,13 @@
 import { resolve } from 'node:path';
 import type { Sql } from 'postgres';
-import { loadConfig } from './config.ts';
+import { type Config, loadConfig } from './config.ts';
 import { openHandle } from './db/connect.ts';
 import { resolveTarget } from './db/resolve-target.ts';
 import type { Target } from './db/target.ts';
 import { EduschemaError } from './errors.ts';
 import type { MigrationSettings } from './migrations/settings.ts';
 import { type Cloner, createCloner } from './testdb/cloner.ts';
+import { type Seeding, seedingOf } from './testdb/seeding.ts';
 import { startTestServer, type TestServer, type TestServerOptions } from './testdb/test-server.ts';
 
 export type { TestServer, TestServerOptions };
@@ -30,6 +31,22 @@ export interface TestDatabaseOptions {
   readonly directory?: string | undefined;
   readonly schema?: string | undefined;
   readonly placeholders?: Readonly<Record<string, string>> | undefined;
+  /** Filled from the folder of seeds: as it stands with `true`, or with these wishes. */
+  readonly seed?: boolean | TestSeedOptions | undefined;
+}
+
+/** What `eduschema seed` takes on the command line. */
+export interface TestSeedOptions {
+  /** Folder of seeds: `seeds` without it. */
+  readonly directory?: string | undefined;
+  /** The seeds to run, by name; all without it. */
+  readonly only?: readonly string[] | undefined;
+  /** Parameters of the seeds: `{ materials: 500 }`. */
+  readonly parameters?: Readonly<Record<string, string | number>> | undefined;
+  /** Other rows of the same kind; 1 without it. */
+  readonly number?: number | undefined;
+  /** The day before which all happened, `2026-11-01`: today without it, which makes a new template each day. */
+  readonly asOf?: string | undefined;
 }
 
 /** The variable in which `setup` leaves the server's URL for the workers. */
@@ -56,11 +73,17 @@ const cloners = new Map<string, Promise<Cloner>>();
 /** What a process has read and built once serves all its tests. */
 function cloner(url: string, options: TestDatabaseOptions): Promise<Cloner> {
   const asked = JSON.stringify([url, options, process.cwd()]);
-  const found = cloners.get(asked) ?? createCloner(targetOf(url), settingsOf(options));
+  const found = cloners.get(asked) ?? openCloner(url, options);
   cloners.set(asked, found);
   // What has failed may be mended, and tried again.
   found.catch(() => cloners.delete(asked));
   return found;
+}
+
+async function openCloner(url: string, options: TestDatabaseOptions): Promise<Cloner> {
+  const { config } = await loadConfig(process.cwd(), process.env.EDUSCHEMA_CONFIG);
+  const settings = settingsOf(options, config);
+  return createCloner(targetOf(url), settings, await seedingFor(options.seed, settings, config));
 }
 
 function targetOf(url: string): Target {
@@ -69,8 +92,7 @@ function targetOf(url: string): Target {
   throw new EduschemaError('target-invalid', 'no server for test databases was given', { hint: 'pass url' });
 }
 
-async function settingsOf(options: TestDatabaseOptions): Promise<MigrationSettings> {
-  const { config } = await loadConfig(process.cwd(), process.env.EDUSCHEMA_CONFIG);
+function settingsOf(options: TestDatabaseOptions, config: Config): MigrationSettings {
   const directory = options.directory ?? process.env.EDUSCHEMA_DIR ?? config.directory ?? 'migrations';
   const schema = options.schema ?? config.schema;
   return {
@@ -83,6 +105,28 @@ async function settingsOf(options: TestDatabaseOptions): Promise<MigrationSettin
     schema,
     placeholders: options.placeholders ?? config.placeholders,
   };
+}
+
+async function seedingFor(
+  seed: TestDatabaseOptions['seed'],
+  settings: MigrationSettings,
+  config: Config,
+): Promise<Seeding | undefined> {
+  if (seed === undefined || seed === false) return undefined;
+  const wishes = seed === true ? {} : seed;
+  const directory = wishes.directory ?? process.env.EDUSCHEMA_SEEDS ?? config.seedsDirectory ?? 'seeds';
+  const parameters = Object.entries(wishes.parameters ?? {}).map(([name, value]) => [name, String(value)]);
+  const { journal, schema } = settings;
+  return seedingOf(
+    { directory: resolve(directory), shownDirectory: directory, journal, schema },
+    {
+      only: wishes.only ?? [],
+      given: Object.fromEntries(parameters),
+      seedNumber: wishes.number,
+      asOf: wishes.asOf,
+      now: Date.now(),
+    },
+  );
 }
 
 let own: Promise<TestServer> | undefined;

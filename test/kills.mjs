@@ -336,26 +336,36 @@ async function killAndRerun(undisturbed) {
           if (at) {
             total++;
             count('kind', kind);
-            count('hit', kindsOfMigration[at]);
+            count('hit', kindsOfMigration[at] ?? at);
           } else missed++;
         }
-        const { code, output } = await ended;
+        const { code, signal, output } = await ended;
         if (kind !== 'process (SIGKILL)' && !/^\{/.test(output))
-          failures.push(`${kind} ended it without a word: exit ${code}`);
+          fail(`${kind} ended it without a word: ${endOf(code, signal)}`);
         await retried(() => ask('SELECT 1'));
         if (pooler) await retried(() => ask('SELECT 1', pooler.urlOf(database.url)));
       }
       await stopReading();
-      const { code, output } = await run(database).ended;
-      const state = code === 0 ? await stateOf(database) : output;
-      if (state !== undisturbed.state)
-        failures.push(`${told.join(', ')}: ${difference(state, undisturbed.state)}`);
+      const { code, signal, output } = await run(database).ended;
+      const state = code === 0 ? await stateOf(database) : `${endOf(code, signal)} ${output}`;
+      if (state !== undisturbed.state) fail(`${told.join(', ')}: ${difference(state, undisturbed.state)}`);
     } finally {
       await stopReading();
     }
   });
   if (process.stderr.isTTY || process.env.KILLS_VERBOSE)
     process.stderr.write(`\r${total} of ${wanted}, ${failures.length} failed `);
+}
+
+/** A signal that this script did not send is somebody else's. */
+function endOf(code, signal) {
+  return signal ? `ended by ${signal}` : `exit ${code}`;
+}
+
+function fail(what) {
+  const line = `${new Date().toISOString()} ${what}`;
+  failures.push(line);
+  process.stderr.write(`\n${line}\n`);
 }
 
 function difference(found, expected) {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { findHolder } from './advisory-lock.ts';
 import { type Blocker, listBlockers } from './blockers.ts';
 import type { Database, Session } from './connect.ts';
@@ -32,6 +33,8 @@ export interface WatchOptions {
 
 /** What is quicker waits for nobody worth naming. */
 const firstLookMs = 60;
+/** For an answer that comes after the end of a try that failed. */
+const lateLookMs = 500;
 const quickLookMs = 100;
 const slowLookMs = 250;
 const quickLooksMs = 10_000;
@@ -53,14 +56,22 @@ export function createWatch(database: Database, worker: Session, settings: Watch
   let waitsSince: number | undefined;
   let progressAt = 0;
 
-  async function lookAtLock({ patienceMs, queueLimit }: WatchOptions, isOver: () => boolean) {
+  async function lookAtLock(
+    { patienceMs, queueLimit }: WatchOptions,
+    isOver: () => boolean,
+    isWanted: () => boolean,
+  ) {
     waitsSince ??= performance.now();
-    const wait = await findLockWait(sql, pid);
+    const [wait, blockers] = await Promise.all([
+      findLockWait(sql, pid),
+      listBlockers(sql, pid, settings.hideLiterals),
+    ]);
+    if (!isWanted()) return [];
     if (wait) seen.wait = wait;
-    const blockers = await listBlockers(sql, pid, settings.hideLiterals);
-    if (blockers.length === 0 || isOver()) return [];
+    if (blockers.length === 0) return [];
     seen.blockers = blockers;
     if (performance.now() - waitsSince >= patienceMs) tellBlocked(blockers);
+    if (isOver()) return blockers;
     const ended = idleSeconds > 0 && (await endIdle(blockers));
     if (wait && !ended && queueLimit > 0 && wait.queued > queueLimit && !isOver()) await letGo(wait);
     return blockers;
@@ -107,7 +118,7 @@ export function createWatch(database: Database, worker: Session, settings: Watch
     });
   }
 
-  async function look(options: WatchOptions, isOver: () => boolean) {
+  async function look(options: WatchOptions, isOver: () => boolean, isWanted: () => boolean) {
     if (worker.pooled && settings.guard) {
       // Behind a pooler the worker's session is the one that holds the guard now.
       const holder = await findHolder(sql, settings.guard);
@@ -115,9 +126,9 @@ export function createWatch(database: Database, worker: Session, settings: Watch
       pid = holder.pid;
     }
     const activity = await readActivity(sql, pid);
-    if (!activity || isOver()) return;
+    if (!activity || !isWanted()) return;
     if (!activity.waits) waitsSince = undefined;
-    const blockers = activity.waits ? await lookAtLock(options, isOver) : [];
+    const blockers = activity.waits ? await lookAtLock(options, isOver, isWanted) : [];
     const seconds = activity.statementSeconds ?? 0;
     if (seconds < 1 || performance.now() - progressAt < progressMs || isOver()) return;
     await lookAtProgress(seconds, blockers, isOver);
@@ -136,11 +147,14 @@ export function createWatch(database: Database, worker: Session, settings: Watch
     async during(work, options) {
       const started = performance.now();
       let over = false;
+      let failed = false;
       const isOver = () => over || Boolean(settings.signal?.aborted);
+      // Who was in the way of a try is worth knowing even when the answer comes after its end.
+      const isWanted = () => failed || !isOver();
       let looking: Promise<void> = Promise.resolve();
       let timer = setTimeout(step, firstLookMs);
       function step() {
-        looking = look(options, isOver)
+        looking = look(options, isOver, isWanted)
           .catch(() => {})
           .then(() => {
             const quick = performance.now() - started < quickLooksMs;
@@ -151,11 +165,15 @@ export function createWatch(database: Database, worker: Session, settings: Watch
       waitsSince = undefined;
       try {
         return await work();
+      } catch (error) {
+        failed = true;
+        throw error;
       } finally {
         over = true;
         clearTimeout(timer);
         // A cancel on its way must have arrived before the session is given anything else.
         if (seen.letGo) await looking;
+        else if (failed) await Promise.race([looking, sleep(lateLookMs, undefined, { ref: false })]);
       }
     },
   };

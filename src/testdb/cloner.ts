@@ -3,6 +3,7 @@ import { renderUrl } from '../db/render-url.ts';
 import type { Target } from '../db/target.ts';
 import type { MigrationSettings } from '../migrations/settings.ts';
 import { cloneTemplate } from './clone.ts';
+import type { Seeding } from './seeding.ts';
 import { dropDatabase } from './template.ts';
 import { createClones, type TestDatabaseMade } from './testdb.ts';
 
@@ -15,9 +16,12 @@ export interface Cloner {
 const idleSeconds = 1;
 
 /** A cloner for these migrations. Its connections open when they are needed, in the database `postgres`. */
-export async function createCloner(target: Target, settings: Promise<MigrationSettings>): Promise<Cloner> {
-  const known = await settings;
-  const first = await createClones(target, known, 1);
+export async function createCloner(
+  target: Target,
+  settings: MigrationSettings,
+  seeding?: Seeding,
+): Promise<Cloner> {
+  const first = await createClones(target, settings, 1, seeding);
   const waiting = [...first.databases];
   const sql = openHandle(await renderUrl(target, 'postgres'), { max: 4, idle_timeout: idleSeconds });
   const [{ version }] = await sql<
@@ -30,7 +34,7 @@ export async function createCloner(target: Target, settings: Promise<MigrationSe
     const name = await cloneTemplate(sql, first.template, version);
     if (name !== undefined) return { name, url: await renderUrl(target, name) };
     // Somebody has removed the template.
-    const { databases } = await createClones(target, known, 1);
+    const { databases } = await createClones(target, settings, 1, seeding);
     return databases[0] as TestDatabaseMade;
   }
 

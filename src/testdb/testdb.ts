@@ -11,14 +11,8 @@ import { cloneTemplate } from './clone.ts';
 import { type FoundDatabase, listDatabases, markStatement } from './databases.ts';
 import { templateKey } from './key.ts';
 import { readName } from './names.ts';
+import type { Seeding } from './seeding.ts';
 import { dropDatabase, ensureTemplate } from './template.ts';
-
-/** What fills a template beside the migrations. */
-export interface Seeding {
-  /** Says what is filled in: another text is another template. */
-  readonly key: string;
-  readonly seed: (database: Database) => Promise<void>;
-}
 
 /** A database for a test. */
 export interface TestDatabaseMade {

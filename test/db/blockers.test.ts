@@ -4,6 +4,7 @@ import { adviceOn, describeBlocker, listBlockers } from '../../src/db/blockers.t
 import { cancelWaiting, findLockWait, oldestHolder, readActivity } from '../../src/db/lock-wait.ts';
 import { openClient } from '../helpers/clients.ts';
 import { type TestDatabase, withDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/process.ts';
 
 describe('who is in the way', () => {
   it(
@@ -167,7 +168,7 @@ describe('a session that waits for a lock', () => {
       const { running } = await us.begin('ALTER TABLE t ADD b int');
       const late = [1, 2, 3].map(() => database.connect({ max: 1 }).unsafe('SELECT FROM t'));
       for (const query of late) void query.execute();
-      await sleep(200);
+      await until('all three queue', async () => (await findLockWait(database.sql, us.pid))?.queued === 3);
 
       const wait = await findLockWait(database.sql, us.pid);
 
@@ -198,7 +199,7 @@ describe('a session that waits for a lock', () => {
       const us = await openClient(database, 'us');
       await us.begin('LOCK u; ALTER TABLE t ADD b int');
       const late = database.connect({ max: 1 }).unsafe('SELECT FROM u').execute();
-      await sleep(200);
+      await until('one queues', async () => (await findLockWait(database.sql, us.pid))?.queued === 1);
 
       expect(await findLockWait(database.sql, us.pid)).toMatchObject({ relation: 't', queued: 1 });
       await cancelWaiting(

@@ -1,13 +1,27 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Target } from '../../db/target.ts';
 import { EduschemaError } from '../../errors.ts';
+import type { MigrationSettings } from '../../migrations/settings.ts';
 import { countOf, showDuration } from '../../output/duration.ts';
 import type { Column, Report } from '../../output/report.ts';
+import type { Seeding } from '../../testdb/seeding.ts';
 import type { ClonesMade } from '../../testdb/testdb.ts';
 import { watchMigrations } from '../migration-report.ts';
-import { addMigrationOptions, type CommonOptions, parseCount } from '../options.ts';
+import {
+  addMigrationOptions,
+  type CommonOptions,
+  collectSetting,
+  parseCount,
+  parseWhole,
+} from '../options.ts';
 import type { LocalContext, LocalTask, Runner } from '../run.ts';
+
+interface CloneOptions extends CommonOptions {
+  readonly seed?: number | true;
+  readonly set?: Readonly<Record<string, string>>;
+  readonly asOf?: string;
+}
 
 interface PruneOptions extends CommonOptions {
   readonly older?: number;
@@ -22,13 +36,23 @@ export function testdbCommand(program: Command, runner: Runner): void {
   const add = <Options extends CommonOptions>(name: string, description: string, task: LocalTask<Options>) =>
     addMigrationOptions(testdb.command(name).description(description).action(runner.local(task)));
 
-  add('create', 'make one, and print its URL', (context) => clone(context, '1'));
-  add('clone <count>', 'make several, and print their URLs', clone);
+  addSeedOptions(
+    add<CloneOptions>('create', 'make one, and print its URL', (context) => clone(context, '1')),
+  );
+  addSeedOptions(add<CloneOptions>('clone <count>', 'make several, and print their URLs', clone));
   add('list', 'those that there are, and the templates behind them', list);
   add('drop <database...>', 'drop some, by name or URL', drop);
   add<PruneOptions>('prune', 'drop what nobody needs any more', prune)
     .option('--older <time>', 'test databases without sessions, from this age on (default: 1d)', parseAge)
     .option('--templates <time>', 'templates that were not cloned for so long (default: 7d)', parseAge);
+}
+
+function addSeedOptions(command: Command): Command {
+  return command
+    .option('--seed [number]', 'filled from seeds/ (default: nothing; 1)', parseWhole)
+    .option('--set <name=value>', 'with --seed: a parameter of a seed', collectSetting)
+    .option('--as-of <date>', 'with --seed: the day before which all happened (default: today, in Seoul)')
+    .option('--seeds <folder>', 'folder of seeds (default: seeds)');
 }
 
 /** The server for test databases; the embedded one is kept running, as the databases are used after the command. */
@@ -49,10 +73,31 @@ async function findServer(context: LocalContext<CommonOptions>): Promise<Target>
   return server.target;
 }
 
-async function clone(context: LocalContext<CommonOptions>, count = '1'): Promise<Report> {
+async function clone(context: LocalContext<CloneOptions>, count = '1'): Promise<Report> {
+  const number = parseNumber(count);
+  const migrations = watchMigrations(context);
+  const seeding = await seedingFor(context, migrations);
   const target = await findServer(context);
   const { createClones } = await import('../../testdb/testdb.ts');
-  return reportClones(await createClones(target, watchMigrations(context), parseNumber(count)));
+  return reportClones(await createClones(target, migrations, number, seeding));
+}
+
+async function seedingFor(
+  { options, settings }: LocalContext<CloneOptions>,
+  work: MigrationSettings,
+): Promise<Seeding | undefined> {
+  const { seed, set, asOf } = options;
+  if (seed === undefined) {
+    if (set === undefined && asOf === undefined) return undefined;
+    throw new EduschemaError('usage', `${set ? '--set' : '--as-of'} goes with --seed`, {
+      hint: 'write --seed as well, or leave it out',
+    });
+  }
+  const { seedingOf } = await import('../../testdb/seeding.ts');
+  return seedingOf(
+    { ...work, ...settings.seeds },
+    { given: set ?? {}, seedNumber: seed === true ? undefined : seed, asOf, now: Date.now() },
+  );
 }
 
 function parseNumber(text: string): number {
@@ -131,7 +176,6 @@ async function prune(context: LocalContext<PruneOptions>): Promise<Report> {
 /** Seconds, from `90s`, `30min`, `12h`, `7d`; `0` is any age. */
 function parseAge(text: string): number {
   const [, digits, unit = 's'] = /^(\d+)(s|min|h|d)?$/.exec(text) ?? [];
-  if (digits === undefined)
-    throw new EduschemaError('usage', `"${text}" is no age`, { hint: 'write it as 90s, 30min, 12h or 7d' });
+  if (digits === undefined) throw new InvalidArgumentError('It must be an age: 90s, 30min, 12h or 7d.');
   return Number(digits) * ({ s: 1, min: 60, h: 3600, d: 86_400 }[unit] as number);
 }
