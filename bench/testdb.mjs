@@ -67,7 +67,9 @@ async function compare() {
       eduschema('testdb', 'drop', made, '--url', url);
       psql(`CREATE DATABASE bench_${round}`);
       const anew = url.replace(/\/[^/]*$/, `/bench_${round}`);
-      times.migrate.push(await timed(() => eduschema('migrate', '--quiet', '--url', anew, '--dir', directory)));
+      times.migrate.push(
+        await timed(() => eduschema('migrate', '--quiet', '--url', anew, '--dir', directory)),
+      );
       if (filled)
         times.seed.push(
           await timed(() =>

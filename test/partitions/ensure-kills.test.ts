@@ -29,20 +29,22 @@ async function prepare(sql: Sql, waiting: boolean): Promise<void> {
 /** What is not in the future is not attached behind a CHECK. */
 const closeGap = `CREATE TABLE logs_gap PARTITION OF logs FOR VALUES FROM ('${month(-1)} 00:00+09') TO ('${month(0)} 00:00+09')`;
 
-const cases: readonly (readonly [string, boolean, string, Partial<EnsureOptions>])[] = [
-  ['rows wait for none', false, '', {}],
-  ['a CHECK on the default partition comes first', false, closeGap, { limits: { rows: 5, bytes: 0 } }],
-  ['few rows wait', true, '', {}],
-  ['many rows wait', true, '', { limits: { rows: 5, bytes: 1e9 } }],
+/** Each with how many runs it takes at the least: one for each statement of DDL, and one that is not killed. */
+const cases: readonly (readonly [string, boolean, string, Partial<EnsureOptions>, number])[] = [
+  ['rows wait for none', false, '', {}, 16],
+  ['a CHECK on the default partition comes first', false, closeGap, { limits: { rows: 5, bytes: 0 } }, 14],
+  ['few rows wait', true, '', {}, 8],
+  ['many rows wait', true, '', { limits: { rows: 5, bytes: 1e9 } }, 21],
   [
     'many rows wait, others among them',
     true,
     `INSERT INTO logs (id, at, note) VALUES (1000, '1999-01-01', 'odd'); INSERT INTO control VALUES (1000, '1999-01-01', 'odd')`,
     { limits: { rows: 5, bytes: 1e9 } },
+    28,
   ],
 ];
 
-describe.each(cases)('ensure that is killed, when %s,', (_, waiting, more, options) => {
+describe.each(cases)('ensure that is killed, when %s,', (_, waiting, more, options, least) => {
   const all = { sources: { flags: { ahead: waiting ? '1mo' : '2mo' } }, ...options };
   const run = (test: TestDatabase) => ensureIn(test, all);
 
@@ -75,6 +77,6 @@ describe.each(cases)('ensure that is killed, when %s,', (_, waiting, more, optio
         return outcome.killed;
       });
     }
-    expect(kills).toBeGreaterThan(4);
+    expect(kills).toBeGreaterThanOrEqual(least);
   }, 300_000);
 });

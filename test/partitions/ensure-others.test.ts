@@ -79,7 +79,7 @@ describe('others at the same table', () => {
   );
 
   it(
-    'a lock that is never granted ends it after a while: nothing is attached, a rerun goes on',
+    'a lock that is never granted ends it after a while: nothing is attached, who is in the way is named, a rerun goes on',
     withDatabase(async (test) => {
       await makeLogs(test.sql, { from: 0, to: 0, fallback: true });
       await fill(test);
@@ -93,7 +93,7 @@ describe('others at the same table', () => {
       expect(exitCode).toBe(2);
       expect(json().error).toMatchObject({
         code: 'database-error',
-        details: { sqlstate: '55P03' },
+        details: { sqlstate: '55P03', blockers: [{ application: 'long report' }] },
       });
       expect(await placesOf(test)).toEqual({ logs_default: 60 });
       await reader.sql.unsafe('COMMIT');

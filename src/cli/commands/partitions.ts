@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Runner } from '../run.ts';
+import { partitionsCheckCommand } from './partitions/check.ts';
 import { partitionsConvertCommand } from './partitions/convert.ts';
 import { partitionsEnsureCommand } from './partitions/ensure.ts';
 import { partitionsListCommand } from './partitions/list.ts';
@@ -12,6 +13,7 @@ import { partitionsUndoCommand } from './partitions/undo.ts';
 const verbs = [
   partitionsListCommand,
   partitionsEnsureCommand,
+  partitionsCheckCommand,
   partitionsPolicyCommand,
   partitionsConvertCommand,
   partitionsUndoCommand,

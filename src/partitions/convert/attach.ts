@@ -18,13 +18,13 @@ import { chooseAll, nearSeconds } from './choose.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { dayOf, firstEnd, secondsUntil, todayIn } from './first-end.ts';
 import { outgoingOf } from './incoming.ts';
-import { widenIndex } from './keys.ts';
+import { isWidened } from './keys.ts';
 import type { TwinMark } from './memory.ts';
 import { wideOf } from './names.ts';
 import { listNewPartitions } from './plan-partitions.ts';
 import type { Prepared } from './prepare.ts';
 import { rehearseAttach } from './rehearse.ts';
-import { findState } from './state.ts';
+import { findState, type WideIndex } from './state.ts';
 import type { Steps } from './steps.ts';
 import { proveAttached, type SwapResult, swapIn } from './swap-in.ts';
 import type { TableDescription } from './table-description.ts';
@@ -71,12 +71,11 @@ export async function attach(
   }
 
   const wide = indexesToWiden(table, choices);
-  const wanted = new Map(
-    wide.map((index) => [wideOf(index.name), widenIndex(index, choices.column).using] as const),
-  );
-  for (const { name, valid, using } of state.wide)
-    if (!valid || wanted.get(name) !== using) await carryOut(planDropWide(table, name));
-  const built = state.wide.filter(({ name, valid, using }) => valid && wanted.get(name) === using);
+  const isWanted = ({ name, valid, using }: WideIndex) =>
+    valid && wide.some((index) => wideOf(index.name) === name && isWidened(using, index, choices.column));
+  for (const found of state.wide.filter((one) => !isWanted(one)))
+    await carryOut(planDropWide(table, found.name));
+  const built = state.wide.filter(isWanted);
   for (const index of wide)
     if (!built.some(({ name }) => name === wideOf(index.name)))
       await buildIndex(

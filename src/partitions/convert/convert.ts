@@ -13,6 +13,7 @@ import { finishTable, renewViews } from './finish.ts';
 import { prepareConversion } from './prepare.ts';
 import type { ConvertRequest } from './request.ts';
 import { createSteps, type DoneStep } from './steps.ts';
+import { type Verified, verifyAttached } from './verify.ts';
 
 /** What a conversion came to. */
 export interface ConvertResult extends PartitionedFacts {
@@ -22,6 +23,8 @@ export interface ConvertResult extends PartitionedFacts {
   readonly lockedMs: number | null;
   /** Of a table that was split. */
   readonly split?: { readonly old: QualifiedName; readonly proof: SplitProof | undefined };
+  /** Of a table that was attached, when that was asked for. */
+  readonly verified?: Verified;
 }
 
 /** The turn that all of eduschema's work on the partitions of a table takes. */
@@ -68,12 +71,15 @@ export async function convert(
     if (splitted) await renewViews(worker, splitted.old, splitted.memory.materializedViews, steps);
     const proof = splitted && (await finishSwap(worker, splitted, steps));
     await finishTable(worker, request.table, steps);
+    const isCompared = request.verify && !splitted;
+    const verified = isCompared ? await verifyAttached(worker, request.table, found, steps) : undefined;
     return {
       ...found,
       table: request.table,
       steps: steps.done,
       lockedMs,
       ...(splitted ? { split: { old: asideOfSplit(request.table), proof } } : {}),
+      ...(verified ? { verified } : {}),
     };
   });
 }

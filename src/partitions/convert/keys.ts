@@ -13,6 +13,14 @@ export function widenIndex<Index extends IndexDefinition>(index: Index, column: 
   return { ...index, keys: [...index.keys, column], using: widenUsing(index.using, column) };
 }
 
+/** Whether `using`, as the server prints it, is the index with `column` as its last key: it quotes names only where it must. */
+export function isWidened(using: string, index: IndexDefinition, column: string): boolean {
+  const wide = widenIndex(index, column).using;
+  const end = endOfParentheses(wide, wide.indexOf('('));
+  const plain = `${wide.slice(0, end - quoteIdentifier(column).length)}${column}${wide.slice(end)}`;
+  return using === wide || using === plain;
+}
+
 /** Puts a column behind the last key of an index definition from USING on. */
 export function widenUsing(using: string, column: string): string {
   const end = endOfParentheses(using, using.indexOf('('));

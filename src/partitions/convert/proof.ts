@@ -13,6 +13,8 @@ export interface ProofSubject {
   readonly bounds: readonly string[];
   /** SQL, after WHERE, that leaves rows out on both sides: those of which one table does not know yet. `r` is the row. */
   readonly except?: string | undefined;
+  /** The same for the new table alone: rows that it has beside those of the old one. */
+  readonly exceptNew?: string | undefined;
 }
 
 /** A period in both tables. */
@@ -56,11 +58,15 @@ export async function takeSnapshot(sql: Pick<Sql, 'unsafe'>): Promise<void> {
  */
 export async function provePeriods(sql: Pick<Sql, 'unsafe'>, subject: ProofSubject): Promise<PeriodProof[]> {
   const columns = await listProofColumns(sql, subject.old);
-  const sumUp = async (table: QualifiedName) => {
-    const rows = await sql.unsafe<Side[]>(sumsOf(table, subject, columns));
+  const sumUp = async (table: QualifiedName, ...except: (string | undefined)[]) => {
+    const conditions = except
+      .filter((condition) => condition !== undefined)
+      .map((condition) => `(${condition})`);
+    const rows = await sql.unsafe<Side[]>(sumsOf(table, subject, columns, conditions.join(' AND ')));
     return new Map(rows.map((row) => [row.period, row]));
   };
-  const [old, now] = [await sumUp(subject.old), await sumUp(subject.new)];
+  const { except, exceptNew } = subject;
+  const [old, now] = [await sumUp(subject.old, except), await sumUp(subject.new, except, exceptNew)];
   const periods = [...new Set([...old.keys(), ...now.keys()])].sort(
     (a, b) => (a ?? Number.POSITIVE_INFINITY) - (b ?? Number.POSITIVE_INFINITY),
   );
@@ -115,10 +121,15 @@ const periodOf = ({ column, bounds }: ProofSubject) => {
 };
 
 /** The sum alone can be right by chance, and the exclusive or does not see what is there twice. */
-function sumsOf(table: QualifiedName, subject: ProofSubject, columns: readonly ProofColumn[]): string {
+function sumsOf(
+  table: QualifiedName,
+  subject: ProofSubject,
+  columns: readonly ProofColumn[],
+  where: string,
+): string {
   const values = columns.map(({ name, asText }) => `r.${quoteIdentifier(name)}${asText ? '::text' : ''}`);
   return `SELECT period, count(*)::float8 AS rows, sum(h)::text || ' ' || bit_xor(h)::text AS checksum
 FROM (SELECT ${periodOf(subject)} AS period, hash_record_extended(ROW(${values.join(', ')}), 0) AS h
-      FROM ${quoteName(table)} AS r${subject.except ? ` WHERE ${subject.except}` : ''}) AS q
+      FROM ${quoteName(table)} AS r${where ? ` WHERE ${where}` : ''}) AS q
 GROUP BY period`;
 }

@@ -14,4 +14,6 @@ export interface ConvertRequest {
   readonly from?: Day | undefined;
   readonly widen?: readonly string[] | undefined;
   readonly dropIncoming?: readonly string[] | undefined;
+  /** Attach: compare the rows afterwards, period by period. A split always does. */
+  readonly verify?: boolean | undefined;
 }

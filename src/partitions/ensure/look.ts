@@ -92,7 +92,14 @@ async function periodsOf(
  * Throws `table-unsuitable` when most bounds of a table begin no period in its zone: its partitions were made for
  * another, and whatever were made now would shift them for good.
  */
-export async function checkZoneFits(sql: Sql, { table, policy, partitions }: Look): Promise<void> {
+export async function checkZoneFits(
+  sql: Sql,
+  {
+    table,
+    policy,
+    partitions,
+  }: Pick<Look, 'table' | 'partitions'> & { readonly policy: Pick<Look['policy'], 'zone' | 'unit'> },
+): Promise<void> {
   const bounds = boundsIn(partitions);
   const odd = await listOddBounds(sql, table, partitions, policy);
   if (odd.length * 2 <= bounds.length) return;

@@ -132,4 +132,29 @@ describe('cut off at every step', () => {
         expect((await shop.contents()).sum).toBe(contents.sum);
       });
   }, 240_000);
+
+  it.each([
+    ['at', 'at'],
+    ['"When"', 'When'],
+  ])('a conversion by %s builds no index again that was built to its end', (sql, by) =>
+    inShop(async (shop) => {
+      if (by !== 'at') await shop.sql.unsafe(`ALTER TABLE events RENAME at TO ${sql}`);
+      const stop = new AbortController();
+      const onProgress = (event: WorkEvent) =>
+        event.type === 'started' && event.name.startsWith('say that') && stop.abort();
+      await expect(shop.convert({ by }, { onProgress, signal: stop.signal })).rejects.toMatchObject({
+        code: 'interrupted',
+      });
+
+      const { steps } = await shop.convert({ by });
+
+      expect(steps.map(({ title }) => title.split(' ')[0])).toEqual([
+        'say',
+        'prove',
+        'make',
+        'put',
+        'analyze',
+      ]);
+    }),
+  );
 });

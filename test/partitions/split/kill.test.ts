@@ -65,10 +65,9 @@ describe('a split that is killed', () => {
       await sleep(100);
       await writer.stop();
 
-      // A step can be over before the kill arrives.
-      const missed = steps.filter((step) => !kindsOf(killedAt).includes(step));
-      expect(missed.length, missed.join()).toBeLessThan(3);
-      expect(runs).toBeGreaterThan(8);
+      expect(kindsOf(killedAt)).toEqual(steps);
+      // A step can be over before the kill arrives, which then is in the next one.
+      expect(runs).toBeGreaterThan(steps.length - 3);
       expect(writer.errors).toEqual([]);
       expect(await differences(sql)).toEqual([]);
     }),
@@ -105,9 +104,7 @@ describe('a split that is killed', () => {
       }
       await writer.stop();
 
-      // A step can be over before the kill arrives.
-      const missed = steps.filter((step) => !kindsOf(killedAt).includes(step));
-      expect(missed.length, missed.join()).toBeLessThan(3);
+      expect(kindsOf(killedAt)).toEqual(steps);
       expect(writer.errors).toEqual([]);
       expect(await differences(sql)).toEqual([]);
     }),

@@ -64,7 +64,7 @@ describe('partitions undo, after a split', () => {
         expect(await catalogueOf(test), `cut off at step ${cut}`).toEqual(before);
       }
 
-      expect(cut).toBeGreaterThan(8);
+      expect(cut).toBeGreaterThan(14);
       expect(await sql`SELECT * FROM logs ORDER BY id`).toEqual(rows);
     }),
     200_000,
@@ -97,17 +97,14 @@ describe('partitions undo, after a split', () => {
       }
       await writer.stop();
 
-      const steps = [
+      // Unless autovacuum has analyzed it meanwhile.
+      expect([...killedAt].filter((step) => step !== 'analyze public.logs')).toEqual([
         'make good in public.logs_before_split what changed since the swap',
         'compare public.logs and public.logs_before_split',
         'put public.logs_before_split back in the place of public.logs',
         'look at logs_reader_id_fkey of public.logs',
-        'analyze public.logs',
         'drop public.logs_eduschema',
-      ];
-      // A step can be over before the kill arrives.
-      expect(steps).toEqual(expect.arrayContaining([...killedAt]));
-      expect(killedAt.size).toBeGreaterThan(3);
+      ]);
       expect(writer.errors).toEqual([]);
       expect(await catalogueOf(test)).toEqual(before);
       expect(await differences(sql)).toEqual([]);

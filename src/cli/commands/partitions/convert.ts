@@ -9,6 +9,7 @@ import { countOf, showDuration } from '../../../output/duration.ts';
 import type { Report } from '../../../output/report.ts';
 import type { ConvertResult } from '../../../partitions/convert/convert.ts';
 import type { Prepared } from '../../../partitions/convert/prepare.ts';
+import type { Verified } from '../../../partitions/convert/verify.ts';
 import { type Unit, units } from '../../../partitions/period.ts';
 import type { SplitProof } from '../../../partitions/split/prove-split.ts';
 import { confirm } from '../../confirm.ts';
@@ -26,6 +27,7 @@ interface Options extends CommonOptions {
   readonly widen?: string[];
   readonly dropIncomingFk?: string[];
   readonly pause?: string;
+  readonly verify?: boolean;
   readonly finish?: boolean;
   readonly dryRun?: boolean;
 }
@@ -56,6 +58,10 @@ export function partitionsConvertCommand(partitions: Command, runner: Runner): v
       '--pause <time>',
       'split: rest between batches, so that others have the disk (default: 0)',
       parseTime,
+    )
+    .option(
+      '--verify',
+      'attach: count and compare the rows of each period, in the old table and through the new one; reads them twice',
     )
     .option('--finish', 'after a split: drop the old table; from then on there is no undo')
     .option('-n, --dry-run', 'print the SQL, change nothing')
@@ -154,6 +160,7 @@ function reportConversion(result: ConvertResult): Report {
   if (result.split?.proof) return reportSplit(result, result.split.proof);
   const { table, steps, converted, lockedMs, partitions } = result;
   const name = `${table.schema}.${table.name}`;
+  if (result.verified) return reportVerified(result, result.verified);
   const [first] = converted;
   const where = first
     ? `; its rows stay in ${first.name.name}, in the file that they were in (${first.fileNode})`
@@ -178,6 +185,45 @@ function reportConversion(result: ConvertResult): Report {
 
 const lockedFor = (lockedMs: number | null) =>
   lockedMs === null ? '' : `; it was locked for ${lockedMs} ms`;
+
+/** What was compared is what a person asked for; the steps were told as they were done. */
+function reportVerified(
+  { table, partitions, lockedMs, steps, converted }: ConvertResult,
+  { partition, periods }: Verified,
+): Report {
+  const name = `${table.schema}.${table.name}`;
+  const rows = periods.map(({ day, rows: [before, now], checksums: [was, is], equal }) => ({
+    partition: partition.name,
+    from: day,
+    rowsBefore: before,
+    rows: now,
+    checksumBefore: was,
+    checksum: is,
+    equal,
+  }));
+  const count = rows.reduce((sum, row) => sum + row.rows, 0);
+  const [first] = converted;
+  return {
+    columns: [
+      { key: 'from', title: 'from' },
+      { key: 'rowsBefore', title: `rows in ${partition.name}`, align: 'right' },
+      { key: 'rows', title: `rows in ${table.name}`, align: 'right' },
+      { key: 'checksum', title: 'checksum of both' },
+    ],
+    rows,
+    summary: {
+      table: name,
+      old: partition.name,
+      partitions,
+      rows: count,
+      fileNode: first?.fileNode,
+      fileNodeBefore: first?.memory.fileNode,
+      lockedMs,
+      steps,
+    },
+    message: `${name} is partitioned, with ${countOf(partitions, 'partition')}: ${count.toLocaleString('en')} rows in ${partition.name}, the same through ${name}${lockedFor(lockedMs)}`,
+  };
+}
 
 /** The proof is what a person wants to see; the steps were told as they were done. */
 function reportSplit(
