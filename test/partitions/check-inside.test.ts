@@ -13,6 +13,7 @@ import { until } from '../helpers/process.ts';
 import { startEmbedded } from '../helpers/server.ts';
 import { codes, findings, typeCommand, typeHints } from './checked.ts';
 import { plainShop, withShop } from './convert/shop.ts';
+import { withKillAt } from './kill-at.ts';
 import { ensureIn, makeLogs, month, nameOf } from './logs.ts';
 import { makeLibrary, splitLogs } from './split/library.ts';
 
@@ -345,6 +346,27 @@ describe('what ended early', () => {
       expect(meanwhile).toEqual([]);
       await typeCommand(test, found[0] as (typeof found)[0]);
       expect(await left()).toEqual([]);
+    }),
+  );
+
+  it(
+    'of ensure is found when it is a CHECK that refuses rows',
+    withDatabase(async (test) => {
+      await makeLogs(test.sql, { from: 0, to: 0, fallback: true });
+      await test.sql.unsafe(`INSERT INTO logs (at) SELECT '1999-01-01' FROM generate_series(1, 20)`);
+      const left = () =>
+        test.sql`SELECT FROM pg_constraint WHERE conrelid = 'logs_default'::regclass AND contype = 'c'`;
+      for (let count = 1; count < 20 && (await left()).length === 0; count++)
+        await withKillAt(test.sql, count, () => ensureIn(test, { limits: { rows: 5, bytes: 0 } }));
+
+      const found = (await findings(test)).filter(({ code }) => code === 'ensure-unfinished');
+
+      expect(found.map(({ partition, message }) => [partition?.name, message])).toContainEqual([
+        'logs_default',
+        'a run of partitions ensure ended early: it left a CHECK on the default partition, which refuses rows',
+      ]);
+      await typeCommand(test, found[0] as (typeof found)[0]);
+      expect((await codes(test)).filter((code) => code.startsWith('ensure'))).toEqual([]);
     }),
   );
 
