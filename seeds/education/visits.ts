@@ -35,6 +35,7 @@ export function createVisits(context: Context, library: Materials): Visits {
         rows: values.downloads,
         key: 'id',
         direct: true,
+        order: (row) => downloads(row).material,
         columns: {
           material_id: references(library.materials, (row) => downloads(row).material),
           user_ip: column.encoded((row) => people.addressOf(downloads(row).visitor)),
@@ -51,6 +52,7 @@ export function createVisits(context: Context, library: Materials): Visits {
         rows: values.views,
         key: 'id',
         direct: true,
+        order: (row) => views(row).material,
         columns: {
           material_id: references(library.materials, (row) => views(row).material),
           user_ip: column.encoded((row) => people.addressOf(views(row).visitor)),
