@@ -143,7 +143,9 @@ function leavesOf(database) {
   return JSON.parse(psql(database, '-c', `SELECT json_agg(t) FROM (${query}) t`));
 }
 
-const timeOf = (log) => (log.startsWith('download') ? 'download_at' : 'viewed_at');
+function timeOf(log) {
+  return log.startsWith('download') ? 'download_at' : 'viewed_at';
+}
 
 /** Rows of the same width: in the order of time, favourites and rarities, a session of 16 digits, a user agent. */
 function insertInto({ leaf, n, first, begins, span, materials, agent }) {
