@@ -1,59 +1,56 @@
 // How fast `eduschema seed` is.
 //   node bench/seed.mjs [--rounds=3]                  the default, against the guide's own SQL for the same counts
-//   node bench/seed.mjs --rows=20000000 [--materials=1000000] [--rounds=1]
+//   node bench/seed.mjs --rows=20000000 [--materials=1000000] [--rounds=1] [--checked]
 //       so many logs (a seventh downloads), against INSERT ... SELECT generate_series in the server, of rows of the same width
-//       into the same partitions; the same at a tenth of the rows; memory
+//       into the same partitions; the same at a tenth of the rows; memory. With --checked the server looks at each
+//       foreign key, as for a role that may not switch that off
 // Needs a built clone (npm ci), psql, and GNU time in /usr/bin. Uses the server of BENCH_DATABASE_URL (a superuser's
 // URL), else the embedded one of a scratch folder, with the settings that it has.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  bin,
+  clone,
+  describeMachine,
+  median,
+  numberOf,
+  psql,
+  sum,
+  withDatabase,
+  withServer,
+} from './server.mjs';
 
-const numberOf = (name, otherwise) =>
-  Number(process.argv.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1] ?? otherwise);
 const rows = numberOf('rows', 0);
 const rounds = numberOf('rounds', rows > 0 ? 1 : 3);
-const clone = resolve(import.meta.dirname, '..');
-const bin = join(clone, 'bin/eduschema.cjs');
-const scratch = mkdtempSync(join(tmpdir(), 'eduschema-bench-'));
+const isChecked = process.argv.includes('--checked');
 const asOf = '2026-11-01';
+const counted = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 
-const run = (cwd, ...args) =>
-  execFileSync(process.execPath, [bin, ...args], {
-    cwd,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-const url = process.env.BENCH_DATABASE_URL ?? startServer();
-try {
-  if (rows > 0) compareWithServer();
-  else compareWithGuide();
-} finally {
-  if (!process.env.BENCH_DATABASE_URL) run(scratch, 'db', 'reset', '--yes');
-  rmSync(scratch, { recursive: true, force: true });
-}
-
-function startServer() {
-  run(scratch, 'db', 'start');
-  return run(scratch, 'db', 'url').trim();
-}
+await withServer(async ({ url, scratch }) => {
+  console.log(describeMachine(url));
+  if (rows > 0) await compareWithServer(url, scratch);
+  else await compareWithGuide(url, scratch);
+});
 
 /** The guide's schema and triggers, as written, and its two INSERTs. */
-function compareWithGuide() {
+async function compareWithGuide(url, scratch) {
   const guide = [];
   const same = [];
   const whole = [];
+  const folder = import.meta.dirname;
   for (let round = 0; round < rounds; round++) {
     guide.push(
-      onNewDatabase((database) => {
-        psql(database, '-f', join(import.meta.dirname, 'guide-schema.sql'));
-        return timed(['psql', '-X', '-q', '-d', database, '-f', join(import.meta.dirname, 'guide-data.sql')])
+      await withDatabase(url, {}, (database) => {
+        psql(database, '-f', join(folder, 'guide-schema.sql'), '-c', 'CHECKPOINT');
+        return timed(scratch, ['psql', '-X', '-q', '-d', database, '-f', join(folder, 'guide-data.sql')])
           .seconds;
       }),
     );
-    same.push(onEducation((database) => seed(database, '--views=0').seconds));
-    whole.push(onEducation((database) => seed(database).seconds));
+    const ours = (...options) =>
+      withDatabase(url, { migrated: true }, (database) => seed(scratch, database, ...options).seconds);
+    same.push(await ours('--views=0'));
+    whole.push(await ours());
   }
   console.log(
     `10,000 materials and 50,000 downloads; ${rounds} rounds, medians; how many times as fast as the guide's SQL`,
@@ -68,61 +65,69 @@ function print(name, seconds, more = '') {
   console.log(`  ${name.padEnd(36)} ${median(seconds).toFixed(2).padStart(8)} s   ${more}`);
 }
 
-function compareWithServer() {
+async function compareWithServer(url, scratch) {
   const materials = numberOf('materials', Math.ceil(rows / 20));
   const rates = {};
   for (const count of [Math.round(rows / 10), rows]) {
-    const ours = [];
-    const server = [];
-    const memory = [];
-    for (let round = 0; round < rounds; round++) {
-      const downloads = Math.round(count / 7);
-      const library = [`--materials=${materials}`, `--as-of=${asOf}`];
-      const leaves = onEducation((database) => {
-        const { result, kilobytes, seconds } = seed(
-          database,
-          ...library,
-          `--downloads=${downloads}`,
-          `--views=${count - downloads}`,
-        );
-        const logs = result.rows.filter(({ table }) => /_logs$/.test(table));
-        ours.push(count / (sum(logs.map(({ durationMs }) => durationMs)) / 1000));
-        memory.push(kilobytes / 1024);
-        console.log(
-          `  round ${round + 1}: ${count.toLocaleString('en')} logs, whole command ${seconds.toFixed(1)} s`,
-        );
-        return leavesOf(database);
-      });
-      server.push(
-        onEducation((database) => {
-          seed(database, ...library, '--downloads=0');
-          psql(database, '-c', 'CHECKPOINT');
-          const statements = leaves.map(insertInto).join(';\n');
-          return (
-            count /
-            timed(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', database, '-c', statements]).seconds
-          );
-        }),
+    const runs = [];
+    for (let round = 0; round < rounds; round++)
+      runs.push(
+        await withDatabase(url, { migrated: true }, (database) =>
+          compareOnce(scratch, database, materials, count),
+        ),
       );
-    }
-    rates[count] = median(ours);
+    const of = (key) => median(runs.map((run) => run[key]));
+    rates[count] = of('ours');
     console.log(
-      `${count.toLocaleString('en')} logs of ${materials.toLocaleString('en')} materials, rows a second (medians of ${rounds})`,
-    );
-    console.log(
-      `  eduschema seed            ${Math.round(median(ours)).toLocaleString('en').padStart(9)}   ${median(memory).toFixed(0)} MB at most`,
-    );
-    console.log(
-      `  INSERT ... generate_series ${Math.round(median(server)).toLocaleString('en').padStart(8)}`,
-    );
-    console.log(
-      `  ratio                     ${median(ours.map((rate, index) => rate / server[index]))
-        .toFixed(2)
-        .padStart(9)}`,
+      [
+        `${counted.format(count)} logs of ${counted.format(materials)} materials, rows a second (medians of ${rounds})`,
+        `  eduschema seed             ${counted.format(of('ours')).padStart(9)}   ${of('memory').toFixed(0)} MB at most; the whole command ${of('seconds').toFixed(0)} s`,
+        `  INSERT ... generate_series ${counted.format(of('server')).padStart(9)}`,
+        `  ratio                      ${median(runs.map(({ ours, server }) => ours / server))
+          .toFixed(2)
+          .padStart(9)}`,
+      ].join('\n'),
     );
   }
   const [small, large] = Object.values(rates);
-  console.log(`the rate at ${rows.toLocaleString('en')} is ${(large / small).toFixed(2)} of that at a tenth`);
+  console.log(`the rate at ${counted.format(rows)} is ${(large / small).toFixed(2)} of that at a tenth`);
+}
+
+/** Ours, then the partitions emptied, and the same by the server alone: in the same tables, of the same materials. */
+function compareOnce(scratch, database, materials, count) {
+  const downloads = Math.round(count / 7);
+  // Where the setting is not the default one, it is left alone.
+  if (isChecked)
+    psql(
+      database,
+      '-c',
+      `ALTER DATABASE ${new URL(database).pathname.slice(1)} SET session_replication_role = local`,
+    );
+  const { result, kilobytes, seconds } = seed(
+    scratch,
+    database,
+    ...[`--materials=${materials}`, `--downloads=${downloads}`, `--views=${count - downloads}`],
+  );
+  const logs = result.rows.filter(({ table }) => /_logs$/.test(table));
+  const statements = leavesOf(database).map(insertInto).join(';\n');
+  psql(database, '-c', 'TRUNCATE download_logs, view_logs', '-c', 'CHECKPOINT');
+  const alone = timed(scratch, [
+    'psql',
+    '-X',
+    '-q',
+    '-v',
+    'ON_ERROR_STOP=1',
+    '-d',
+    database,
+    '-c',
+    statements,
+  ]);
+  return {
+    ours: count / (sum(logs.map(({ durationMs }) => durationMs)) / 1000),
+    server: count / alone.seconds,
+    memory: kilobytes / 1024,
+    seconds,
+  };
 }
 
 /** The partitions that hold rows, with what an INSERT of the same must know. */
@@ -135,15 +140,12 @@ function leavesOf(database) {
         round(avg(length(user_agent)))::int AS agent FROM ${log} GROUP BY 1`,
     )
     .join(' UNION ALL ');
-  const text = execFileSync(
-    'psql',
-    ['-X', '-A', '-t', '-d', database, '-c', `SELECT json_agg(t) FROM (${query}) t`],
-    { encoding: 'utf8' },
-  );
-  return JSON.parse(text);
+  return JSON.parse(psql(database, '-c', `SELECT json_agg(t) FROM (${query}) t`));
 }
 
-const timeOf = (log) => (log.startsWith('download') ? 'download_at' : 'viewed_at');
+function timeOf(log) {
+  return log.startsWith('download') ? 'download_at' : 'viewed_at';
+}
 
 /** Rows of the same width: in the order of time, favourites and rarities, a session of 16 digits, a user agent. */
 function insertInto({ leaf, n, first, begins, span, materials, agent }) {
@@ -157,39 +159,16 @@ function insertInto({ leaf, n, first, begins, span, materials, agent }) {
 }
 
 /** Seeds, and returns what it said, how long it took, and the largest resident set. */
-function seed(database, ...options) {
+function seed(scratch, database, ...options) {
   const { stdout, ...figures } = timed(
+    scratch,
     [process.execPath, bin, 'seed', '--json', '--quiet', '--url', database, `--as-of=${asOf}`, ...options],
     clone,
   );
   return { result: JSON.parse(stdout), ...figures };
 }
 
-function onEducation(use) {
-  return onNewDatabase((database) => {
-    run(clone, 'migrate', '--quiet', '--url', database);
-    psql(database, '-c', 'CHECKPOINT');
-    return use(database);
-  });
-}
-
-function onNewDatabase(use) {
-  const name = `bench_${Math.random().toString(36).slice(2, 10)}`;
-  psql(url, '-c', `CREATE DATABASE ${name} TEMPLATE template0`, '-c', 'CHECKPOINT');
-  try {
-    return use(Object.assign(new URL(url), { pathname: `/${name}` }).href);
-  } finally {
-    psql(url, '-c', `DROP DATABASE ${name} WITH (FORCE)`);
-  }
-}
-
-function psql(database, ...args) {
-  execFileSync('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', database, ...args], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-}
-
-function timed(command, cwd = scratch) {
+function timed(scratch, command, cwd = scratch) {
   const report = join(scratch, 'time');
   const started = performance.now();
   const { status, stdout, stderr } = spawnSync('/usr/bin/time', ['-o', report, '-f', '%M', ...command], {
@@ -200,13 +179,4 @@ function timed(command, cwd = scratch) {
   if (status !== 0) throw new Error(`${command.join(' ').slice(0, 300)}: ${stderr}${stdout}`);
   const seconds = (performance.now() - started) / 1000;
   return { stdout, seconds, kilobytes: Number(readFileSync(report, 'utf8').trim().split('\n').at(-1)) };
-}
-
-function sum(list) {
-  return list.reduce((total, value) => total + value, 0);
-}
-
-function median(list) {
-  const sorted = [...list].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
 }

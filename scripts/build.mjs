@@ -1,6 +1,7 @@
 // Builds dist/: the API as ES modules (index.js), and the command line as CommonJS (cli.cjs), because Node loads that
 // in less time; see docs/decisions.md. What not every command needs is a file of its own in dist/lib/. Types are made by tsc (npm run build).
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
@@ -98,6 +99,7 @@ const results = await Promise.all([
   ),
 ]);
 
+await compileSeed('education.ts');
 copyFileSync('scripts/load-cached.cjs', 'dist/lib/program.cjs');
 execFileSync(process.execPath, ['scripts/make-cache.cjs']);
 
@@ -111,6 +113,24 @@ const notices = [...packages].sort().map((folder) => {
   return `${name} ${version} (${license})\n\n${readLicence(folder)}`;
 });
 writeFileSync('dist/THIRD-PARTY-LICENSES.txt', notices.join(`\n${'-'.repeat(80)}\n\n`));
+
+/** The seed that ships, for src/seed/shipped-seed.ts. */
+async function compileSeed(file) {
+  const { outputFiles, metafile } = await build({
+    ...common,
+    entryPoints: [`seeds/${file}`],
+    outdir: undefined,
+    format: 'cjs',
+    external: ['eduschema'],
+    write: false,
+  });
+  const files = Object.keys(metafile.inputs).map((path) => [
+    path.replace(/^seeds\//, ''),
+    createHash('sha256').update(readFileSync(path)).digest('hex'),
+  ]);
+  const shipped = { file, files: Object.fromEntries(files), code: outputFiles[0].text };
+  writeFileSync('dist/lib/education-seed.json', JSON.stringify(shipped));
+}
 
 function readLicence(folder) {
   for (const name of ['LICENSE', 'license', 'LICENSE.md', 'LICENCE', 'LICENSE.txt', 'UNLICENSE']) {

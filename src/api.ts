@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Sql } from 'postgres';
 import { withDatabase } from './db/connect.ts';
+import type { QualifiedName } from './db/identifiers.ts';
 import { resolveTarget } from './db/resolve-target.ts';
 import type { Target } from './db/target.ts';
 import { targetOfSql } from './db/target-of-sql.ts';
@@ -12,6 +13,10 @@ import type { NamedFile } from './migrations/plan-file.ts';
 import type { MigrationSettings } from './migrations/settings.ts';
 import type { StatusResult } from './migrations/status.ts';
 import type { VerifyRow } from './migrations/verify.ts';
+import type { ForeseenRow } from './seed/foresee.ts';
+import type { SeedOptions } from './seed/options.ts';
+import type { SeedResult } from './seed/seed.ts';
+import type { SeedSettings } from './seed/settings.ts';
 
 /** Which database: a URL, as psql takes it, or the caller's own postgres.js handle. */
 export type ConnectionOptions =
@@ -28,6 +33,15 @@ export interface MigrationOptions extends Partial<Omit<MigrationSettings, 'journ
 export interface PlanOptions extends Omit<MigrateOptions, 'plan' | 'fromPlan'> {
   readonly plan?: string | undefined;
   readonly fromPlan?: string | undefined;
+}
+
+/** What seeds take beside the database. */
+export interface SeedingOptions
+  extends Partial<Omit<SeedSettings, 'journal' | 'shownDirectory'>>,
+    Pick<MigrationOptions, 'journal' | 'role'>,
+    Partial<Omit<SeedOptions, 'given'>> {
+  /** Parameters of the seeds, as behind `--set`: `{ materials: 200_000, dirty: '3%' }`. */
+  readonly values?: Readonly<Record<string, number | string>>;
 }
 
 /** Applies what is pending: as `eduschema migrate`. */
@@ -80,6 +94,24 @@ export async function baseline(
   );
 }
 
+/** Fills the database from `seeds/`: as `eduschema seed`. */
+export async function seed(options: ConnectionOptions & SeedingOptions): Promise<SeedResult> {
+  const room = await import('./seed/seed.ts');
+  return withDatabase(targetOf(options), { role: options.role }, (database) =>
+    room.seed(database, ...seedingOf(options)),
+  );
+}
+
+/** What `seed` would do, without doing it: as `eduschema seed --dry-run`. */
+export async function foreseeSeed(
+  options: ConnectionOptions & SeedingOptions,
+): Promise<readonly ForeseenRow[]> {
+  const room = await import('./seed/foresee.ts');
+  return withDatabase(targetOf(options), { role: options.role }, (database) =>
+    room.foresee(database, ...seedingOf(options)),
+  );
+}
+
 /** Writes an empty migration and returns how it is called: as `eduschema new`. */
 export async function newMigration(options: {
   readonly name: string;
@@ -105,14 +137,29 @@ function targetOf({ url, sql }: ConnectionOptions): Target {
   return { ...target, origin: 'the given url' };
 }
 
+function seedingOf({
+  directory = 'seeds',
+  journal,
+  values = {},
+  ...options
+}: SeedingOptions): [SeedSettings, SeedOptions] {
+  const given = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
+  const settings = { ...options, directory: resolve(directory), shownDirectory: directory };
+  return [
+    { ...settings, journal: journalOf(journal, options.schema) },
+    { ...options, given, now: options.now ?? Date.now() },
+  ];
+}
+
 function settingsOf({ directory = 'migrations', journal, ...settings }: MigrationOptions): MigrationSettings {
   return {
     ...settings,
     directory: resolve(directory),
     shownDirectory: directory,
-    journal: {
-      schema: journal?.schema ?? settings.schema ?? 'public',
-      name: journal?.table ?? 'schema_versions',
-    },
+    journal: journalOf(journal, settings.schema),
   };
+}
+
+function journalOf(journal: MigrationOptions['journal'], schema: string | undefined): QualifiedName {
+  return { schema: journal?.schema ?? schema ?? 'public', name: journal?.table ?? 'schema_versions' };
 }

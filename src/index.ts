@@ -1,10 +1,13 @@
 export {
   baseline,
   type ConnectionOptions,
+  foreseeSeed,
   type MigrationOptions,
   migrate,
   newMigration,
   rollback,
+  type SeedingOptions,
+  seed,
   status,
   verify,
 } from './api.ts';
@@ -37,7 +40,9 @@ export {
   type SeedSql,
   type TableSeed,
 } from './seed/define-seed.ts';
+export type { ForeseenRow } from './seed/foresee.ts';
 export { type Parameter, parameter } from './seed/parameter.ts';
 export type { Random } from './seed/random.ts';
+export type { SeedResult, SeedRow } from './seed/seed.ts';
 export { type Lookup, lookup, type Table, table } from './seed/table.ts';
 export { type TimelineOptions, timeline } from './seed/timeline.ts';

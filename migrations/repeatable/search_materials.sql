@@ -23,7 +23,32 @@ declare
   pairs  tsquery := search_query(needle);
   -- Up to two characters the index answers exactly, unless they are among those that it uses or replaces itself.
   exact  boolean := char_length(needle) <= 2 and needle !~ E'[\n\x02 ]';
+  most   integer := nullif(max_rows, 0);
+  first  bigint[];
+  shown  bigint  := 0;
 begin
+  -- A longer text that many rows seem to have is mostly in the first of them: only these are read before all are.
+  if not exact and most is not null then
+    first := array(select f.id
+                     from materials f
+                    where material_search_pairs(f.title, f.description) @@ pairs
+                      and (f.is_active or not active_only)
+                    order by f.download_count desc, f.id desc
+                    limit 10::bigint * most);
+    return query
+    select m.id, m.title, m.description, c.name, m.download_count, m.view_count, strpos(search_text(m.title), needle) > 0
+      from materials m
+      left join categories c on c.id = m.category_id
+     where m.id = any (first)
+       and (strpos(search_text(m.title), needle) > 0 or strpos(search_text(m.description), needle) > 0)
+     order by m.download_count desc, m.id desc
+     limit most;
+    get diagnostics shown = row_count;
+    if shown = most or cardinality(first) < 10::bigint * most then
+      return;
+    end if;
+  end if;
+
   return query
   select m.id, m.title, m.description, c.name, m.download_count, m.view_count, strpos(search_text(m.title), needle) > 0
     from (select *
@@ -32,7 +57,7 @@ begin
              and (exact or strpos(search_text(f.title), needle) > 0 or strpos(search_text(f.description), needle) > 0)
              and (f.is_active or not active_only)
            order by f.download_count desc, f.id desc
-           limit nullif(max_rows, 0)) m
+           limit most - shown offset shown) m
     left join categories c on c.id = m.category_id
    order by m.download_count desc, m.id desc;
 end

@@ -25,8 +25,8 @@ const tagsOfCategory = categories.map(({ name }) => ofCategories[name].map((tag)
 
 /** How often each material of this run was viewed and downloaded. */
 export interface Counts {
-  readonly views: Uint32Array;
-  readonly downloads: Uint32Array;
+  readonly views: Uint32Array | Float64Array;
+  readonly downloads: Uint32Array | Float64Array;
 }
 
 /** The materials, their tags, and what others must know of them. */

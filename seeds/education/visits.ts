@@ -35,6 +35,7 @@ export function createVisits(context: Context, library: Materials): Visits {
         rows: values.downloads,
         key: 'id',
         direct: true,
+        order: (row) => downloads(row).material,
         columns: {
           material_id: references(library.materials, (row) => downloads(row).material),
           user_ip: column.encoded((row) => people.addressOf(downloads(row).visitor)),
@@ -51,6 +52,7 @@ export function createVisits(context: Context, library: Materials): Visits {
         rows: values.views,
         key: 'id',
         direct: true,
+        order: (row) => views(row).material,
         columns: {
           material_id: references(library.materials, (row) => views(row).material),
           user_ip: column.encoded((row) => people.addressOf(views(row).visitor)),
@@ -66,8 +68,8 @@ export function createVisits(context: Context, library: Materials): Visits {
     ],
     async count(signal) {
       const counts = {
-        downloads: new Uint32Array(values.materials),
-        views: new Uint32Array(values.materials),
+        downloads: countersFor(values.materials, values.downloads),
+        views: countersFor(values.materials, values.views),
       };
       for (const [visit, kind, first, rows] of [
         [downloads, 'downloads', before('download_logs'), values.downloads],
@@ -83,6 +85,11 @@ export function createVisits(context: Context, library: Materials): Visits {
       return counts;
     },
   };
+}
+
+/** Counts from 0 on. One material may have all the rows, and 32 bits do not count all that can be asked for. */
+function countersFor(materials: number, rows: number): Uint32Array | Float64Array {
+  return rows < 2 ** 32 ? new Uint32Array(materials) : new Float64Array(materials);
 }
 
 /** A material that is not there yet is drawn again, so many times at most. */

@@ -129,6 +129,7 @@ function describeBlockers(blockers: readonly Blocker[]): string {
 /** `CREATE INDEX on t, building index: scanning table, 45.1 % of 4,425 blocks, 12 s left`. */
 export function describeProgress(event: ProgressEvent): string {
   const { command, relation, phase, percent, done, total, unit, secondsLeft, seconds, waitingFor } = event;
+  const rate = unit === 'rows' && event.phase === null ? Math.round(event.ratePerSecond ?? 0) : 0;
   const what = command && (relation ? `${command} on ${relation}` : command);
   const [first] = waitingFor;
   const counted =
@@ -143,6 +144,7 @@ export function describeProgress(event: ProgressEvent): string {
     what,
     phase,
     counted,
+    rate > 0 && `${show(rate)} rows/s`,
     secondsLeft !== null && secondsLeft >= 1 && `${showSeconds(secondsLeft)} left`,
     first && (first.pid === 0 ? `waits for ${describeBlocker(first)}` : `waits for pid ${first.pid}`),
     `since ${showSeconds(seconds)}`,

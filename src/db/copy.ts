@@ -63,18 +63,11 @@ export async function copyFromFile(session: Session, statement: string, range: F
   }
 }
 
-/**
- * Runs `COPY ... FROM stdin` with the blocks that `next` makes, until it has no more. A block is sent before the next one
- * is asked for, so its memory can be used again. Throws the server's error.
- */
-export async function copyFromBlocks(
-  session: CopySession,
-  statement: string,
-  next: () => readonly Buffer[] | undefined,
-): Promise<void> {
+/** Runs `COPY ... FROM stdin` with these bytes, which may change when it is over. Throws the server's error. */
+export async function copyFromBuffer(session: CopySession, statement: string, data: Buffer): Promise<void> {
   await copy(session, statement, async (send) => {
-    for (let blocks = next(); blocks; blocks = next())
-      for (const block of blocks) if (block.length > 0 && !(await send(block))) return;
+    for (let at = 0; at < data.length; at += chunkBytes)
+      if (!(await send(data.subarray(at, at + chunkBytes)))) return;
   });
 }
 

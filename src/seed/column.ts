@@ -223,7 +223,7 @@ export const column = {
  * list, the number is the place of the entry.
  */
 export function references(target: Table | Lookup, pick?: ValueOf<number | null>): Column {
-  return {
+  const made: Column = {
     refersTo: target,
     bind(place) {
       const write = place.keyOf(target);
@@ -235,4 +235,14 @@ export function references(target: Table | Lookup, pick?: ValueOf<number | null>
       };
     },
   };
+  targets.set(made, target);
+  return made;
+}
+
+/** What `references` has made: a column of somebody's own may say that it refers, and write anything. */
+const targets = new WeakMap<Column, Table | Lookup>();
+
+/** Whom a column refers to, when its values can be nothing but keys of that. */
+export function targetOf(column: Column | undefined): Table | Lookup | undefined {
+  return column && targets.get(column);
 }

@@ -2,6 +2,7 @@ import { EduschemaError } from '../errors.ts';
 import { column, references } from './column.ts';
 import { defineSeed, type Seed } from './define-seed.ts';
 import { parameter } from './parameter.ts';
+import { loadShippedSeed } from './shipped-seed.ts';
 import { lookup, table } from './table.ts';
 import { timeline } from './timeline.ts';
 
@@ -16,18 +17,12 @@ const ownModule = { column, defineSeed, lookup, parameter, references, table, ti
  * seed by default.
  */
 export async function loadSeedModule(path: string, file: string): Promise<Seed> {
-  const { createJiti } = await import('jiti');
-  const jiti = createJiti(path, {
-    tsconfigPaths: true,
-    moduleCache: false,
-    fsCache: false,
-    virtualModules: { eduschema: ownModule },
-  });
+  const virtualModules = { eduschema: ownModule };
   const invalid = (message: string, hint: string, cause?: unknown) =>
     new EduschemaError('seed-invalid', `${file} ${message}`, { hint, cause, details: { file } });
   let seed: Partial<Seed> & { readonly when?: unknown };
   try {
-    seed = await jiti.import(path, { default: true });
+    seed = (loadShippedSeed(path, virtualModules) ?? (await importSeed(path, virtualModules))) as Seed;
   } catch (cause) {
     const reason = (cause instanceof Error ? cause.message : String(cause)).replaceAll(path, file);
     throw invalid(`cannot be loaded: ${reason}`, 'fix the file; nothing was run', cause);
@@ -45,4 +40,14 @@ export async function loadSeedModule(path: string, file: string): Promise<Seed> 
       'a seed with run(sql) may say once or always; one of tables is recorded, and runs once',
     );
   return seed as Seed;
+}
+
+async function importSeed(path: string, virtualModules: Record<string, Record<string, unknown>>) {
+  const { createJiti } = await import('jiti');
+  return createJiti(path, {
+    tsconfigPaths: true,
+    moduleCache: false,
+    fsCache: false,
+    virtualModules,
+  }).import(path, { default: true });
 }

@@ -52,6 +52,7 @@ export async function loadParts(
         places: (column) => createPlace(run.seedNumber ?? 0, `${made.name}.${column}`, targets),
         writeKey: made.key === undefined ? undefined : targets.keyOf(made),
         signal,
+        whole: { run, pairs, earlier },
         onRows: (done, numbers) => progress.at(part, done, numbers),
       });
       parts.push({ ...part, rows, checksum });

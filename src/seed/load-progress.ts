@@ -22,16 +22,19 @@ export function createLoadProgress(
       tell({ type: 'started', name: `${seed}: ${shown}`, index, total });
       if (numbers > 0) meter(countOf(table, 0, numbers), started);
     },
-    at({ table, numbers }, _, done) {
+    at({ table, numbers }, rows, done) {
       const now = performance.now();
       if (now - told < eachMs) return;
       told = now;
       const count = countOf(table, done, numbers);
+      const pace = meter(count, now);
       tell({
         type: 'progress',
         seconds: Math.round((now - started) / 100) / 10,
         ...count,
-        ...meter(count, now),
+        ...pace,
+        // Of a number there may be several rows, and whoever watches wants to know of rows.
+        ratePerSecond: pace.ratePerSecond && Math.round((pace.ratePerSecond * rows) / Math.max(1, done)),
         waitingFor: [],
       });
     },

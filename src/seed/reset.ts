@@ -8,8 +8,9 @@ import { readSeeds } from './folder.ts';
 import { readRuns, removeRuns, type SeedPart, type SeedRun, seedJournal } from './journal.ts';
 import { findOtherRows, type OtherRows, referencesTo } from './other-rows.ts';
 import { returnKeys } from './reserve-keys.ts';
-import { type SeedSettings, withSeedWorker } from './seed.ts';
+import { withSeedWorker } from './seed.ts';
 import { betweenAny, type SeededTable, seededTables } from './seeded-tables.ts';
+import type { SeedSettings } from './settings.ts';
 
 /** What a reset would remove. */
 export interface Seeded {

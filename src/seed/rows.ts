@@ -1,24 +1,21 @@
 import { createHash } from 'node:crypto';
 import { EduschemaError } from '../errors.ts';
 import type { Place } from './column.ts';
-import { createOutput, type Output, reserveBytes } from './output.ts';
+import { type Output, reserveBytes } from './output.ts';
 import type { Table } from './table.ts';
 
-/** Bytes that are made and sent at a time. */
-const blockBytes = 256 * 1024;
-
-/** Told of each row that was written: where it stands in the block. */
+/** Told of each row that was written: where it stands in the output. */
 export type OnRow = (row: number, nth: number, start: number, end: number) => void;
 
-/** The rows of a table as text for COPY, block by block. */
+/** The rows of a table as text for COPY, as many at a time as are asked for. */
 export interface RowSource {
   /** The number of the next row; `end` when there is none. */
   readonly next: number;
   readonly end: number;
   /** How many rows were written; more than there are numbers where a number has several rows. */
   readonly written: number;
-  /** The next block, which lives until the one after it is asked for; undefined at the end. */
-  block(onRow?: OnRow): Buffer | undefined;
+  /** Writes the next rows behind what is in `out`: of whole numbers, until there are `bytes` of them or no more. */
+  fill(out: Output, bytes: number, onRow?: OnRow): void;
   /** SHA-256 of all rows, in the order of their numbers. */
   checksum(): string;
 }
@@ -49,14 +46,13 @@ export function createRowSource(
     }
   });
   const { repeat } = table;
-  const out = createOutput(blockBytes + 64 * 1024);
   const hash = createHash('sha256');
   const end = first + rows;
   let next = first;
   let written = 0;
   let column = 0;
 
-  const writeRow = (row: number, nth: number) => {
+  const writeRow = (out: Output, row: number, nth: number) => {
     for (column = 0; column < writes.length; column++) {
       (writes[column] as (out: Output, row: number, nth: number) => void)(out, row, nth);
       reserveBytes(out, 1);
@@ -73,15 +69,14 @@ export function createRowSource(
     get written() {
       return written;
     },
-    block(onRow) {
-      if (next >= end) return undefined;
-      out.at = 0;
+    fill(out, bytes, onRow) {
+      const from = out.at;
       try {
-        for (; next < end && out.at < blockBytes; next++) {
+        for (; next < end && out.at < from + bytes; next++) {
           const times = repeat ? repeat(next) : 1;
           for (let nth = 0; nth < times; nth++) {
             const start = out.at;
-            writeRow(next, nth);
+            writeRow(out, next, nth);
             written++;
             onRow?.(next, nth, start, out.at);
           }
@@ -89,9 +84,7 @@ export function createRowSource(
       } catch (cause) {
         throw cause instanceof EduschemaError ? cause : badColumn(table, names[column], next, cause);
       }
-      const block = out.bytes.subarray(0, out.at);
-      hash.update(block);
-      return block;
+      hash.update(out.bytes.subarray(from, out.at));
     },
     checksum: () => hash.copy().digest('hex'),
   };

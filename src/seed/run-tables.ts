@@ -4,6 +4,7 @@ import { isConnectionLost } from '../db/explain-error.ts';
 import { type QualifiedName, quoteName } from '../db/identifiers.ts';
 import { inTransaction } from '../db/in-transaction.ts';
 import type { Worker } from '../db/worker.ts';
+import { analyzeTables } from './analyze.ts';
 import { byAuthor } from './by-author.ts';
 import { createContext } from './context.ts';
 import { decideRun, type RunDecision, type RunWishes } from './decide-run.ts';
@@ -45,12 +46,12 @@ export interface TableRunResult {
  * and freshens statistics. What was done before is not done again.
  */
 export async function runTables(task: TableRun): Promise<TableRunResult> {
-  const { worker, journal, file, seed, runs, wishes } = task;
+  const { worker, file, seed, runs, wishes } = task;
   const decision = decideRun(file.name, seed, runs, wishes);
   const recorded = runs.find(({ run }) => run === decision.run);
   if (decision.action === 'nothing' && recorded) return { run: recorded, action: 'nothing' };
   if (decision.action === 'finish' && recorded)
-    return { run: await finishRun(worker, journal, recorded), action: 'finish' };
+    return { run: await finishRun(task, recorded), action: 'finish' };
 
   const earlier = runs.filter(({ run }) => run < decision.run);
   const context = createContext({ ...decision, earlier, signal: task.signal });
@@ -65,7 +66,7 @@ export async function runTables(task: TableRun): Promise<TableRunResult> {
     planned = plan.run;
     const loaded = await loadRun(task, context, plan.run, plan.pairs, earlier);
     planned = undefined;
-    return { run: await finishRun(worker, journal, loaded), action: 'load' };
+    return { run: await finishRun(task, loaded), action: 'load' };
   } catch (error) {
     // A killed run leaves its plan, and the next one keeps to it; one that failed leaves nothing.
     if (!isConnectionLost(error)) await forget(task, planned).catch(() => {});
@@ -140,12 +141,9 @@ function loadedOf(parts: readonly SeedPart[]): SeedLoaded {
 }
 
 /** Statistics, outside the transaction of the rows: their locks would be one more thing for it to wait for. */
-async function finishRun(worker: Worker, journal: QualifiedName, run: SeedRun): Promise<SeedRun> {
-  const written = run.parts.filter(({ rows }) => rows !== null && rows > 0);
-  for (const part of written)
-    await worker.transaction(`analyze ${part.schema}.${part.name}`, (sql) =>
-      sql.unsafe(`ANALYZE ${quoteName(part)}`),
-    );
+async function finishRun({ database, worker, journal, signal }: TableRun, run: SeedRun): Promise<SeedRun> {
+  const written = run.parts.flatMap(({ schema, name, rows }) => (rows ? [{ schema, name, rows }] : []));
+  await analyzeTables(database, worker, written, signal);
   const done: SeedRun = { ...run, state: 'done' };
   await worker.transaction(`record ${run.seed}`, (sql) => writeRun(sql, journal, done));
   return done;

@@ -1,41 +1,18 @@
 import type { Database } from '../db/connect.ts';
-import { type QualifiedName, quoteIdentifier } from '../db/identifiers.ts';
+import type { QualifiedName } from '../db/identifiers.ts';
 import type { WorkSettings } from '../db/work-settings.ts';
 import { type Worker, withWorker } from '../db/worker.ts';
-import { EduschemaError } from '../errors.ts';
-import { midnightBefore, parseAsOf } from './as-of.ts';
 import { byAuthor } from './by-author.ts';
 import { createContext } from './context.ts';
-import type { RunWishes } from './decide-run.ts';
 import type { CodeSeed, TableSeed } from './define-seed.ts';
 import { readSeeds, type SeedFile } from './folder.ts';
 import { createJournal, readRuns, type SeedRun, seedJournal, writeRun } from './journal.ts';
 import { createLoadProgress } from './load-progress.ts';
+import { checkGiven, type SeedOptions, wishesOf } from './options.ts';
 import { findCurrentVersion, requireVersion } from './required-version.ts';
 import { runTables } from './run-tables.ts';
+import { type SeedSettings, searchPathOf } from './settings.ts';
 import { runSeedSql } from './sql-seed.ts';
-
-/** Where seeds are, and how to go about them. */
-export interface SeedSettings extends WorkSettings {
-  readonly directory: string;
-  readonly shownDirectory: string;
-  /** The journal of migrations; that of seeds stands beside it. */
-  readonly journal: QualifiedName;
-  readonly schema?: string | undefined;
-}
-
-/** What is wished of a run. */
-export interface SeedOptions {
-  /** The seeds to run; all of them when it is empty. */
-  readonly only?: readonly string[];
-  /** Values of parameters, as they are typed. */
-  readonly given?: Readonly<Record<string, string>>;
-  readonly seedNumber?: number | undefined;
-  /** A day or a time; the midnight in Seoul before `now` without it. */
-  readonly asOf?: string | undefined;
-  readonly append?: boolean | undefined;
-  readonly now: number;
-}
 
 /** What a command did, or found done, for a table or a file. */
 export interface SeedRow {
@@ -67,16 +44,9 @@ export async function seed(
   settings: SeedSettings,
   options: SeedOptions,
 ): Promise<SeedResult> {
-  const { given = {}, append = false, now } = options;
-  const wishes: RunWishes = {
-    given,
-    append,
-    seedNumber: options.seedNumber,
-    asOf: options.asOf === undefined ? undefined : parseAsOf(options.asOf),
-    today: midnightBefore(now),
-  };
+  const wishes = wishesOf(options);
   const files = await readSeeds(settings.directory, settings.shownDirectory, options.only);
-  checkGiven(files, given, append);
+  checkGiven(files, wishes);
   const started = performance.now();
   return withSeedWorker(database, settings, async (worker, journal, progressFor) => {
     const outcome = {
@@ -195,38 +165,4 @@ export async function withSeedWorker<T>(
       }),
     );
   });
-}
-
-/** SQL that sets the search path to the schema that was named; empty when none was. */
-export function searchPathOf({ schema }: Pick<SeedSettings, 'schema'>, how: 'LOCAL' | 'SESSION'): string {
-  return schema === undefined ? '' : `SET ${how} search_path TO ${quoteIdentifier(schema)}`;
-}
-
-/** Throws `usage` for a parameter that no seed has, and for --append without anything to add. */
-function checkGiven(
-  files: readonly SeedFile[],
-  given: Readonly<Record<string, string>>,
-  append: boolean,
-): void {
-  const parameters = Object.assign(
-    {},
-    ...files.map(({ content }) =>
-      content.kind === 'module' && 'tables' in content.seed ? (content.seed.parameters ?? {}) : {},
-    ),
-  ) as NonNullable<TableSeed['parameters']>;
-  const known = Object.keys(parameters);
-  const unknown = Object.keys(given).find((name) => !known.includes(name));
-  if (unknown !== undefined)
-    throw new EduschemaError('usage', `no seed here has a parameter ${unknown}`, {
-      hint:
-        known.length > 0 ? `there are: ${known.join(', ')}` : 'the seeds of this folder have no parameters',
-    });
-  const counts = known.filter((name) => parameters[name]?.kind === 'count');
-  if (append && !counts.some((name) => name in given))
-    throw new EduschemaError('usage', '--append does not say what to add', {
-      hint:
-        counts.length > 0
-          ? `say how many more, as in --append --set ${counts[0]}=1000; there are: ${counts.join(', ')}`
-          : 'the seeds of this folder have nothing that can be counted',
-    });
 }

@@ -10,6 +10,7 @@ export interface Table {
   readonly key: string | undefined;
   readonly repeat: ((row: number) => number) | undefined;
   readonly direct: boolean;
+  readonly order: ((row: number) => number) | undefined;
   readonly columns: Readonly<Record<string, Column>>;
 }
 
@@ -26,12 +27,17 @@ export interface TableOptions {
    * transition table. Triggers of the table as a whole are passed over: do in `finish` what they would have done.
    */
   readonly direct?: boolean;
+  /**
+   * With `direct`: rows are sent some ten thousand at a time, ascending by this whole number, at most 2^32. Those that
+   * refer to the same row side by side are quicker in large tables, since indexes are then not read here and there.
+   */
+  readonly order?: (row: number) => number;
   readonly columns: Readonly<Record<string, Column>>;
 }
 
 /** Describes the rows of a table. Throws `seed-invalid` for what cannot be meant. */
 export function table(name: string, options: TableOptions): Table {
-  const { rows, key, repeat, direct = false, columns } = options;
+  const { rows, key, repeat, direct = false, order, columns } = options;
   const names = Object.keys(columns);
   if (!Number.isSafeInteger(rows) || rows < 0) throw invalid(name, `${rows} is no number of rows`);
   if (names.length === 0) throw invalid(name, 'it has no columns');
@@ -41,7 +47,7 @@ export function table(name: string, options: TableOptions): Table {
   for (const column of names)
     if (typeof columns[column]?.bind !== 'function')
       throw invalid(name, `${column} is made by nothing: write column.text(...), references(...)`);
-  return { kind: 'table', name, rows, key, repeat, direct, columns };
+  return { kind: 'table', name, rows, key, repeat, direct, order, columns };
 }
 
 /** A short list whose entries may be in the database already, and are added where they are not. */

@@ -57,6 +57,16 @@ describe('what a person sees of a long statement', () => {
     expect(describeProgress(at(12.4))).toBe(
       'CREATE INDEX on t, building index: scanning table, 25.0 % of 4,800 blocks, 36 s left, since 12 s',
     );
+    const rows = {
+      command: 'COPY',
+      relation: 'view_logs',
+      phase: null,
+      unit: 'rows',
+      total: 1_200_000,
+    } as const;
+    expect(
+      describeProgress(at(11, { ...rows, percent: 40.8, ratePerSecond: 46_431.2, secondsLeft: 15 })),
+    ).toBe('COPY on view_logs, 40.8 % of 1,200,000 rows, 46,431 rows/s, 15 s left, since 11 s');
     const waiting = at(3, {
       phase: 'waiting for old snapshots',
       done: 0,

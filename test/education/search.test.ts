@@ -71,6 +71,27 @@ describe('search_materials finds', () => {
   );
 
   test(
+    'longer texts also where many rows before them have but their pairs',
+    withLibrary(async ({ sql }) => {
+      // 정보보호 has the pairs 정보, 보보 and 보호; so do the others, which do not hold it.
+      await sql`
+        INSERT INTO materials (title, download_count)
+        SELECT CASE WHEN n IN (7, 230, 231, 400) THEN '정보보호 ' ELSE '보보 정보 보호 ' END || n, 1000 - n FROM generate_series(1, 500) n`;
+      for (const limit of [1, 2, 3, 4, 20, 60, 0]) {
+        const found = await sql<
+          { title: string }[]
+        >`SELECT title FROM search_materials('정보보호', ${limit})`;
+        expect(
+          found.map(({ title }) => title),
+          `limit ${limit}`,
+        ).toEqual(
+          ['정보보호 7', '정보보호 230', '정보보호 231', '정보보호 400'].slice(0, limit || undefined),
+        );
+      }
+    }),
+  );
+
+  test(
     'the most downloaded first, as many as asked, with the category',
     withLibrary(async ({ sql }) => {
       const [, second, third] = await addMaterials(sql, '교육 하나', '교육 둘', '교육 셋');

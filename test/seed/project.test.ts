@@ -10,7 +10,9 @@ interface Project {
   readonly sql: postgres.Sql;
   readonly url: string;
   write(files: Record<string, string>): void;
-  seed(line?: string): Promise<Outcome>;
+  seed(line?: string, as?: string): Promise<Outcome>;
+  /** A user, and the URL by which they come to this database. */
+  createUser(): Promise<{ name: string; url: string }>;
 }
 
 /** Makes a test of a project of somebody's own: `files` stand in its `seeds/`, and `schema` is in its database. */
@@ -19,7 +21,7 @@ function withProject(
   files: Record<string, string>,
   use: (project: Project) => Promise<void>,
 ): () => Promise<void> {
-  return withDatabase(({ sql, url }) =>
+  return withDatabase(({ sql, url, name: database, createUser }) =>
     withFolder(
       { 'seeds/readme.txt': 'no seed', 'seeds/_shared.ts': 'export const names = ["Kim", "Lee"];' },
       async (folder) => {
@@ -32,7 +34,15 @@ function withProject(
           sql,
           url,
           write,
-          seed: (line = '') => eduschema(`seed ${line}`, { cwd: folder, env: { DATABASE_URL: url } }),
+          seed: (line = '', as = url) =>
+            eduschema(`seed ${line}`, { cwd: folder, env: { DATABASE_URL: as } }),
+          async createUser() {
+            const user = await createUser();
+            return {
+              name: user.name,
+              url: Object.assign(new URL(user.url), { pathname: `/${database}` }).href,
+            };
+          },
         });
       },
     ),
@@ -320,6 +330,32 @@ describe('seeds of a project of its own', () => {
       async ({ sql, seed }) => {
         expect((await seed()).exitCode).toBe(0);
         expect(await sql`SELECT sum(n)::int AS n FROM counted`).toEqual([{ n: 3000 }]);
+      },
+    ),
+  );
+
+  it(
+    'name the table that the role may read and not write',
+    withProject(
+      'CREATE TABLE notes (note text)',
+      {
+        'n.ts':
+          'import { table, column } from "eduschema"; export default { tables: () => [table("notes", { rows: 3, columns: { note: column.uuid() } })] };',
+      },
+      async ({ sql, seed, createUser }) => {
+        const reader = await createUser();
+        await sql.unsafe(
+          `GRANT SELECT ON notes TO ${reader.name}; GRANT CREATE ON SCHEMA public TO ${reader.name}`,
+        );
+        const refused = await seed('', reader.url);
+
+        expect(refused.exitCode).toBe(2);
+        expect(refused.stderr).toContain('cannot write rows of public.notes (42501)');
+        expect(refused.stderr).toContain('permission denied for table notes');
+        expect(refused.stderr).toContain('use the role that owns the tables (--role)');
+        await sql.unsafe(`GRANT INSERT ON notes TO ${reader.name}`);
+        expect((await seed('', reader.url)).exitCode).toBe(0);
+        expect(await sql`SELECT FROM notes`).toHaveLength(3);
       },
     ),
   );

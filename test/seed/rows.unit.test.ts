@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { column, references } from '../../src/seed/column.ts';
 import { createPlace, type Targets } from '../../src/seed/context.ts';
 import { createKeyWriter } from '../../src/seed/keys.ts';
+import { createOutput } from '../../src/seed/output.ts';
 import { createRowSource } from '../../src/seed/rows.ts';
 import { lookup, type Table, table } from '../../src/seed/table.ts';
 
@@ -38,9 +39,9 @@ function rowsOf(made: Table, first: number, rows: number): string {
     (name) => createPlace(1, `${made.name}.${name}`, targets),
     made.key === undefined ? undefined : writeKey,
   );
-  let text = '';
-  for (let block = source.block(); block; block = source.block()) text += block.toString();
-  return text;
+  const out = createOutput(16);
+  while (source.next < source.end) source.fill(out, 500);
+  return out.bytes.toString('utf8', 0, out.at);
 }
 
 describe('rows', () => {

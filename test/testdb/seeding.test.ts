@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import postgres from 'postgres';
 import { describe, expect, it } from 'vitest';
-import type { SeedOptions } from '../../src/seed/seed.ts';
+import type { SeedOptions } from '../../src/seed/options.ts';
 import { templateKey } from '../../src/testdb/key.ts';
 import { seedingOf } from '../../src/testdb/seeding.ts';
 import { createClones, listOnServer } from '../../src/testdb/testdb.ts';

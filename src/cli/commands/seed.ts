@@ -6,6 +6,7 @@ import { confirm } from '../confirm.ts';
 import { watchMigrations } from '../migration-report.ts';
 import { addWorkOptions, collectSetting, parseWhole } from '../options.ts';
 import type { DatabaseContext, Runner } from '../run.ts';
+import { reportForeseen } from './seed/dry-run.ts';
 import { givenBy, type SeedCommandOptions } from './seed/options.ts';
 import { resetSeeds } from './seed/reset.ts';
 
@@ -24,6 +25,7 @@ export function seedCommand(program: Command, runner: Runner): void {
     .option('--seed <number>', 'other rows of the same kind (default: 1)', parseWhole)
     .option('--append', 'add to what was seeded')
     .option('--reset', 'remove what was seeded, and nothing else')
+    .option('-n, --dry-run', 'show what would be written, or removed: tables, rows, times, partitions')
     .option('--seeds <folder>', 'folder of seeds (default: seeds)')
     .option('-y, --yes', 'do not ask')
     .action(
@@ -33,17 +35,21 @@ export function seedCommand(program: Command, runner: Runner): void {
           const { options, settings, database } = context;
           const work = { ...watchMigrations(context), ...settings.seeds };
           if (options.reset) return resetSeeds(context, work, names);
-          if (settings.env.NODE_ENV === 'production')
-            await confirm(context, `This adds made-up rows to ${database.facts.database}, in production.`);
-          const result = await seed(database, work, {
+          const wishes = {
             only: names,
             given: givenBy(options),
             seedNumber: options.seed,
             asOf: options.asOf,
             append: options.append,
             now: Date.now(),
-          });
-          return reportSeeds(result);
+          };
+          if (options.dryRun) {
+            const { foresee } = await import('../../seed/foresee.ts');
+            return reportForeseen(await foresee(database, work, wishes));
+          }
+          if (settings.env.NODE_ENV === 'production')
+            await confirm(context, `This adds made-up rows to ${database.facts.database}, in production.`);
+          return reportSeeds(await seed(database, work, wishes));
         },
       ),
     );

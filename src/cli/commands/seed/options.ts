@@ -12,6 +12,7 @@ export interface SeedCommandOptions extends CommonOptions {
   readonly dirty?: string;
   readonly append?: boolean;
   readonly reset?: boolean;
+  readonly dryRun?: boolean;
 }
 
 /** Parameters of the education seed that have an option of their own. */

@@ -1,7 +1,7 @@
 import { EduschemaError } from '../../../errors.ts';
 import { countOf } from '../../../output/duration.ts';
 import type { Report } from '../../../output/report.ts';
-import type { SeedSettings } from '../../../seed/seed.ts';
+import type { SeedSettings } from '../../../seed/settings.ts';
 import { confirm } from '../../confirm.ts';
 import type { DatabaseContext } from '../../run.ts';
 import { givenBy, type SeedCommandOptions } from './options.ts';
@@ -24,6 +24,19 @@ export async function resetSeeds(
     });
   const { listSeeded, reset } = await import('../../../seed/reset.ts');
   const seeded = await listSeeded(database, settings, names);
+  const kept = seeded.files.map((file) => `what ${file} wrote stays: nobody recorded which rows those are`);
+  if (options.dryRun)
+    return reportRemoved(
+      seeded.tables.map(({ table, rows }) => ({ table, removed: rows })),
+      'would be removed',
+      [
+        ...seeded.others.map(
+          ({ table, rows, effect }) =>
+            `it ${effect} ${rows.toLocaleString('en')} of your own rows in ${table}`,
+        ),
+        ...kept,
+      ],
+    );
   if (seeded.tables.length > 0) {
     const tables = seeded.tables
       .map(({ table, rows }) => `${rows.toLocaleString('en')} of ${table}`)
@@ -37,23 +50,31 @@ export async function resetSeeds(
     );
   }
   const rows = await reset(database, settings, names);
+  return reportRemoved(rows, 'removed', kept);
+}
+
+function reportRemoved(
+  rows: readonly { readonly table: string; readonly removed: number }[],
+  verb: string,
+  warnings: readonly string[],
+): Report {
   const removed = rows.reduce((sum, row) => sum + row.removed, 0);
   return {
     columns: [
       { key: 'table', title: 'table' },
       {
         key: 'removed',
-        title: 'removed',
+        title: verb === 'removed' ? 'removed' : 'rows',
         align: 'right',
         show: (count: number) => count.toLocaleString('en'),
       },
     ],
     rows,
-    summary: { removed },
+    summary: { removed: verb === 'removed' ? removed : 0, found: removed },
     message:
       rows.length === 0
         ? 'nothing to do: nothing is seeded'
-        : `${countOf(removed, 'row').replace(/^\d+/, removed.toLocaleString('en'))} removed`,
-    warnings: seeded.files.map((file) => `what ${file} wrote stays: nobody recorded which rows those are`),
+        : `${countOf(removed, 'row').replace(/^\d+/, removed.toLocaleString('en'))} ${verb}`,
+    warnings,
   };
 }
