@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import type { Database } from '../db/connect.ts';
-import type { SeedOptions, SeedSettings } from '../seed/options.ts';
+import type { SeedOptions } from '../seed/options.ts';
+import type { SeedSettings } from '../seed/settings.ts';
 
 /** What fills a template beside the migrations. */
 export interface Seeding {
