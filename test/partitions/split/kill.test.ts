@@ -42,13 +42,15 @@ describe('a split that is killed', () => {
       await makeLibrary(sql, 5000);
       const writer = await startWriter(test);
       const killedAt = new Set<string>();
+      const kills: Promise<unknown>[] = [];
       const kill = (name: string) => {
         killedAt.add(name);
         // At once, or in the middle of it.
-        void sleep(killedAt.size % 2 === 0 ? 0 : Math.random() * 30).then(
+        const killing = sleep(killedAt.size % 2 === 0 ? 0 : Math.random() * 30).then(
           () => sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name = 'eduschema worker'`,
         );
+        kills.push(killing);
       };
 
       let runs = 0;
@@ -62,7 +64,8 @@ describe('a split that is killed', () => {
           () => false,
         );
       }
-      await sleep(100);
+      // The last of them may come after the work is done, but not after the database is gone.
+      await Promise.all(kills);
       await writer.stop();
 
       expect(kindsOf(killedAt)).toEqual(steps);

@@ -79,15 +79,17 @@ describe('partitions undo, after a split', () => {
       await splitLogs(test, {}, longPeriods);
       const writer = await startWriter(test);
       const killedAt = new Set<string>();
+      const kills: Promise<unknown>[] = [];
 
       for (let isDone = false; !isDone; ) {
         const onProgress = (event: WorkEvent) => {
           if (event.type !== 'started' || killedAt.has(event.name)) return;
           killedAt.add(event.name);
-          void sleep(killedAt.size % 2 === 0 ? 0 : Math.random() * 30).then(
+          const kill = sleep(killedAt.size % 2 === 0 ? 0 : Math.random() * 30).then(
             () => sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                       WHERE datname = current_database() AND application_name = 'eduschema worker'`,
           );
+          kills.push(kill);
         };
         isDone = await undoLogs(test, { onProgress, waitSeconds: 20 }).then(
           () => true,
@@ -95,6 +97,8 @@ describe('partitions undo, after a split', () => {
         );
         expect(killedAt.size).toBeLessThan(20);
       }
+      // The last of them may come after the work is done, but not after the database is gone.
+      await Promise.all(kills);
       await writer.stop();
 
       // Unless autovacuum has analyzed it meanwhile.
