@@ -67,7 +67,7 @@ async function measureMonths(server) {
   await withDatabase(server, undefined, async (template) => {
     runPsql(template, threeTables);
     const { stdout } = await timeEduschema(template, [...line, '--dry-run']);
-    const script = JSON.parse(stdout).text;
+    const script = JSON.parse(stdout).summary.text;
     statements = (script.match(/;$/gm) ?? []).length;
     for (let round = 0; round < rounds; round++)
       for (const name of shuffle(Object.keys(measures))) {
@@ -132,7 +132,7 @@ async function measureMany(server) {
     withDatabase(server, undefined, async (database) => {
       runPsql(
         database,
-        `CREATE TABLE materials (id bigint PRIMARY KEY);${table('logs', 'day', -past, count - past - 1)};\nANALYZE;`,
+        `CREATE TABLE materials (id bigint PRIMARY KEY);${table('logs', 'day', -past, count - past - 1)}\nANALYZE;`,
       );
       const connecting = await times(empty, ['partitions', 'list']);
       console.log(`a table of ${count} partitions, a day each; ${rounds} rounds, medians`);

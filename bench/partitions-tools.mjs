@@ -86,7 +86,10 @@ export async function timeEduschema(database, args, { statuses = [0] } = {}) {
   const steps = [];
   const memory = [];
   const watching = { over: false };
-  const watch = (pid) => watchMemory(database, pid, memory, watching);
+  let watched;
+  const watch = (pid) => {
+    watched = watchMemory(database, pid, memory, watching);
+  };
   const result = await run(process.execPath, [bin, ...args, '--json', '--url', database], {
     statuses,
     onStart: watch,
@@ -99,6 +102,7 @@ export async function timeEduschema(database, args, { statuses = [0] } = {}) {
     },
   });
   watching.over = true;
+  await watched;
   return { ...result, steps, memory };
 }
 
