@@ -2,11 +2,12 @@ import type { TransactionSql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
 import { findHolder, isHeldBy, type LockHolder, lockKeyOf, withAdvisoryLock } from './advisory-lock.ts';
 import { cancelOnAbort } from './cancel-on-abort.ts';
-import type { Database, Session } from './connect.ts';
+import type { Database, Session, SessionOptions } from './connect.ts';
 import { checkDeadlockSoon } from './deadlock-timeout.ts';
 import { isServerError } from './explain-error.ts';
 import { quoteLiteral } from './identifiers.ts';
 import { inTransaction } from './in-transaction.ts';
+import type { AskForSession } from './kept-session.ts';
 import { withLockRetries } from './lock-retries.ts';
 import type { PlannedStatement, Step } from './plan.ts';
 import { watchSession } from './watch-session.ts';
@@ -33,13 +34,14 @@ export interface Worker {
  * The turn is an advisory lock of the database's own session, which stays idle and looks at the worker; the worker
  * holds a second one, as the statement of a killed client goes on in the server. Before each step the turn is confirmed.
  * Throws `lock-held` when it does not come in time, `pooler-unsuitable` behind a pooler, and `interrupted` when the
- * signal comes; what was committed by then stays.
+ * signal comes; what was committed by then stays. With `keep` the session is that one, and stays open for the next subject.
  */
 export async function withWorker<T>(
   database: Database,
   subject: string,
   settings: WorkSettings,
   use: (worker: Worker) => Promise<T>,
+  keep?: AskForSession,
 ): Promise<T> {
   if (database.pooled) throw behindPooler(subject);
   const turn = lockKeyOf(`turn of ${subject}`);
@@ -50,14 +52,11 @@ export async function withWorker<T>(
     onWait: (holder: LockHolder) => settings.onProgress?.({ type: 'waiting', holder }),
   };
   await database.sql`SELECT set_config('idle_session_timeout', '0', false), set_config('statement_timeout', '0', false)`;
-  const session = {
-    applicationName: 'eduschema worker',
-    onNotice: ({ severity = '', message = '' }: { severity?: string; message?: string }) =>
-      settings.onProgress?.({ type: 'notice', severity, message }),
-  };
   const inTheWay = () => findHolder(database.sql, guard);
-  return withAdvisoryLock(database.sql, turn, inTheWay, wait, () =>
-    database.withSession(session, async (worker) => {
+  return withAdvisoryLock(database.sql, turn, inTheWay, wait, async () => {
+    const kept = await keep?.();
+    const isKept = kept?.isOpen() === true;
+    const work = async (worker: Session) => {
       await worker.sql.unsafe(
         [...openingOf(worker, settings), `SELECT pg_advisory_lock(${guard.classId}, ${guard.objectId})`].join(
           '; ',
@@ -75,10 +74,22 @@ export async function withWorker<T>(
         throw settings.signal?.aborted ? interrupted(error) : error;
       } finally {
         stop();
+        // The end of a session of its own ends it, too.
+        if (isKept)
+          await worker.sql
+            .unsafe(`SELECT pg_advisory_unlock(${guard.classId}, ${guard.objectId})`)
+            .catch(() => {});
       }
-    }),
-  );
+    };
+    return isKept ? work(kept) : database.withSession(workerSession(settings), work);
+  });
 }
+
+/** The session that a worker works in. */
+export const workerSession = ({ onProgress }: Pick<WorkSettings, 'onProgress'>): SessionOptions => ({
+  applicationName: 'eduschema worker',
+  onNotice: ({ severity = '', message = '' }) => onProgress?.({ type: 'notice', severity, message }),
+});
 
 function openingOf(
   { facts: { versionNumber } }: Session,

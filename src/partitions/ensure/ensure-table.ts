@@ -1,5 +1,6 @@
 import type { Database } from '../../db/connect.ts';
 import { type QualifiedName, quoteName, showName } from '../../db/identifiers.ts';
+import type { AskForSession } from '../../db/kept-session.ts';
 import type { Step } from '../../db/plan.ts';
 import type { WorkSettings } from '../../db/work-settings.ts';
 import { type Worker, withWorker } from '../../db/worker.ts';
@@ -42,14 +43,16 @@ export async function ensureTable(
   name: QualifiedName,
   options: EnsureOptions,
   settings: WorkSettings,
+  keep?: AskForSession,
 ): Promise<EnsuredTable> {
-  return withWorker(database, `partitions of ${showName(name)}`, settings, async (worker) => {
+  const work = async (worker: Worker) => {
     const ownPids = [database.facts.pid, worker.session.facts.pid];
     const carryOut = teller(worker, settings);
     const run: Run = { worker, settings, options, ownPids, carryOut, made: new Map() };
     const refused = await makeAll(run, name);
     return { made: await describeMade(run, name), refused };
-  });
+  };
+  return withWorker(database, `partitions of ${showName(name)}`, settings, work, keep);
 }
 
 async function makeAll(run: Run, name: QualifiedName): Promise<readonly Refusal[]> {

@@ -1,8 +1,10 @@
 import type { Database } from '../../db/connect.ts';
 import { type QualifiedName, showName } from '../../db/identifiers.ts';
+import { type AskForSession, withKeptSession } from '../../db/kept-session.ts';
 import { defaultLockTimeout } from '../../db/lock-settings.ts';
 import { renderPlan } from '../../db/plan.ts';
 import type { WorkSettings } from '../../db/work-settings.ts';
+import { workerSession } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
 import { listPartitionedTables } from '../catalogue.ts';
 import type { Refusal } from './decide.ts';
@@ -36,18 +38,18 @@ export async function ensure(
   const made: MadePartition[] = [];
   const failures: Failure[] = [];
   let script = '';
-  for (const name of tables) {
+  const ensureOne = async (name: QualifiedName, keep: AskForSession) => {
     try {
       settings.signal?.throwIfAborted();
       const situation = await findSituation(database.sql, name, options);
-      if (isComplete(situation)) continue;
+      if (isComplete(situation)) return;
       if (options.dryRun) {
         const { steps, refused } = await planEnsure(database, situation, options);
         script +=
           renderPlan(steps, settings.lockTimeout ?? defaultLockTimeout) + describeRefused(name, refused);
-        continue;
+        return;
       }
-      const ensured = await ensureTable(database, name, options, settings);
+      const ensured = await ensureTable(database, name, options, settings, keep);
       made.push(...ensured.made);
       if (ensured.refused.length > 0) failures.push({ name, error: refusalError(name, ensured.refused) });
     } catch (error) {
@@ -55,7 +57,11 @@ export async function ensure(
         throw error;
       failures.push({ name, error });
     }
-  }
+  };
+  // A session for each table would look everything in the catalogue up anew.
+  await withKeptSession(database, workerSession(settings), async (keep) => {
+    for (const name of tables) await ensureOne(name, keep);
+  });
   if (failures.length > 0) throw failed(failures, made);
   return { tables, made, isStandby: false, ...(options.dryRun ? { script } : {}) };
 }

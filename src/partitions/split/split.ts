@@ -13,6 +13,7 @@ import { type BackfillSettings, backfill } from './backfill.ts';
 import { madeOf } from './bare.ts';
 import { createCopyProgress } from './copy-progress.ts';
 import { planDress } from './dress.ts';
+import { writeEvenly } from './even-writes.ts';
 import { hasIndexes, listLeaves, planLeafIndexes, planTwinIndexes } from './leaves.ts';
 import { planCapture, planMake, planTakeSplitBack } from './make.ts';
 import { waitForOldSnapshots } from './old-snapshots.ts';
@@ -48,6 +49,7 @@ export async function split(
   const { sql } = worker.session;
   const { table, choices, state } = prepared;
   const carryOut = (step: Step) => steps.run(step.title, () => worker.carryOut(step));
+  await writeEvenly(sql);
   const pair = await findPair(sql, {
     from: table,
     to: twinOf<QualifiedName>(table),

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { withDatabase as open } from '../../src/db/connect.ts';
+import { withKeptSession } from '../../src/db/kept-session.ts';
+import { type Worker, withWorker, workerSession } from '../../src/db/worker.ts';
+import { withDatabase } from '../helpers/database.ts';
+import { until } from '../helpers/process.ts';
+
+const workers = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'eduschema worker'`;
+const pidOf = async ({ session }: Worker) => session.facts.pid;
+
+describe('a session that is kept', () => {
+  it(
+    'serves one subject after the other, holds no lock of one that is done, and is closed at the end',
+    withDatabase(async ({ sql, target }) => {
+      const held = () => sql`SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory'`;
+      await open(target, {}, (database) =>
+        withKeptSession(database, workerSession({}), async (keep) => {
+          expect(await sql.unsafe(workers)).toEqual([]);
+          const first = await withWorker(database, 'partitions of public.a', {}, pidOf, keep);
+          expect(await held()).toEqual([{ count: 0 }]);
+          await expect(
+            withWorker(
+              database,
+              'partitions of public.b',
+              {},
+              (worker) => worker.transaction('fail', (inside) => inside`SELECT 1 / 0`),
+              keep,
+            ),
+          ).rejects.toMatchObject({ code: 'database-error' });
+          expect(await held()).toEqual([{ count: 0 }]);
+
+          expect(await withWorker(database, 'partitions of public.c', {}, pidOf, keep)).toBe(first);
+          expect(await sql.unsafe(workers)).toEqual([{ pid: first }]);
+        }),
+      );
+      await until('it is closed', async () => (await sql.unsafe(workers)).length === 0);
+    }),
+  );
+
+  it(
+    'is not missed when it was ended: those who come later have a session of their own',
+    withDatabase(async ({ sql, target }) => {
+      await open(target, {}, (database) =>
+        withKeptSession(database, workerSession({}), async (keep) => {
+          const first = await withWorker(database, 'partitions of public.a', {}, pidOf, keep);
+          await sql`SELECT pg_terminate_backend(${first}, 5000)`;
+          await until(
+            'it is seen to be gone',
+            async () => !(await keep().then((session) => session.isOpen())),
+          );
+
+          expect(await withWorker(database, 'partitions of public.b', {}, pidOf, keep)).not.toBe(first);
+        }),
+      );
+      await until('it is closed', async () => (await sql.unsafe(workers)).length === 0);
+    }),
+  );
+});
