@@ -50,13 +50,13 @@ export function targetsOf(
   };
 }
 
-/** SQL that makes both tables where they are missing. */
+/** SQL that makes both tables where they are missing. Without a sequence, which a plan of migrations would see. */
 export function createJournal(journal: QualifiedName): string {
   const runs = quoteName(dedupeRuns(journal));
   const log = quoteName(dedupeLog(journal));
   return `
     CREATE TABLE IF NOT EXISTS ${runs} (
-      run          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      run          bigint PRIMARY KEY,
       table_schema text NOT NULL,
       table_name   text NOT NULL,
       state        text NOT NULL CHECK (state IN ('running', 'done', 'stopped', 'undoing', 'undone')),
@@ -119,6 +119,7 @@ export async function beginRun(
   const runs = quoteName(dedupeRuns(journal));
   const wanted = JSON.stringify(targets);
   if (!(await hasJournal(sql, journal))) await sql.unsafe(createJournal(journal));
+  await sql.unsafe(`LOCK TABLE ${runs} IN SHARE ROW EXCLUSIVE MODE`);
   const unfinished = (await readRuns(sql, journal, table)).filter(({ state }) => state === 'running');
   const same = unfinished.find((run) => run.request === request && isSame(run.targets, targets));
   for (const { run } of unfinished)
@@ -129,8 +130,8 @@ export async function beginRun(
       );
   if (same) return same;
   const [begun] = await sql.unsafe<DedupeRun[]>(
-    `INSERT INTO ${runs} (table_schema, table_name, state, request, targets, tool_version)
-     VALUES ($1, $2, 'running', $3, $4::text::jsonb, $5) RETURNING ${columns}`,
+    `INSERT INTO ${runs} (run, table_schema, table_name, state, request, targets, tool_version)
+     SELECT coalesce(max(run), 0) + 1, $1, $2, 'running', $3, $4::text::jsonb, $5 FROM ${runs} RETURNING ${columns}`,
     [table.schema, table.name, request, wanted, toolVersion],
   );
   return begun as DedupeRun;
