@@ -2,7 +2,7 @@ import { quoteIdentifier, quoteName } from '../db/identifiers.ts';
 import { going, isSelf, setsNull } from './move.ts';
 import { type Pairs, sides } from './pairs.ts';
 import type { Reference } from './references.ts';
-import { at, equal, numbered } from './row-sql.ts';
+import { at, equal, imageOf, numbered } from './row-sql.ts';
 import type { Scope } from './scope.ts';
 import { nameOf, type TableFacts, type UniqueIndex } from './table-facts.ts';
 
@@ -78,9 +78,10 @@ export function fillCollisions(
   inner: Pairs,
   active: readonly Pairs[],
 ): string {
-  const name = quoteName((scope.tables[reference.child] as TableFacts).name);
+  const child = scope.tables[reference.child] as TableFacts;
+  const name = quoteName(child.name);
   const tracked = ['l', 's'].flatMap((alias) => inner.tracked.map((column) => at(alias, column)));
-  return `INSERT INTO ${inner.name} SELECT row_number() OVER (), NULL, ${tracked.join(', ')}
+  return `INSERT INTO ${inner.name} SELECT row_number() OVER (), NULL, ${imageOf('l', child.columns)}, ${tracked.join(', ')}
     FROM (${collidingRows(scope, reference, index, pairs, active)}) d
     JOIN ${name} l ON ${equal('l', inner.key, numbered('d', 'i', inner.key.length))}
     JOIN ${name} s ON ${equal('s', inner.key, numbered('d', 'f', inner.key.length))}

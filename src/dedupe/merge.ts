@@ -81,7 +81,7 @@ async function moveAll(merging: Merging, pairs: Pairs, reference: Reference, num
   }
   const target = { log, entry: merging.nextEntry(), number };
   const [moved] = await sql.unsafe<[{ moved: number; cut: number }]>(
-    moveChildren(scope, reference, pairs, active, target),
+    moveChildren(scope, reference, pairs, target),
   );
   tally.add(number, moved);
 }
@@ -105,14 +105,12 @@ async function settle({ sql, active, changes }: Merging, inner: Pairs): Promise<
 }
 
 async function proveNoOrphans(
-  { sql, scope, active }: Merging,
+  { sql, scope }: Merging,
   pairs: Pairs,
   references: readonly [number, Reference][],
 ): Promise<void> {
   if (references.length === 0) return;
-  const [found = {}] = await sql.unsafe<Record<string, number>[]>(
-    countOrphans(scope, references, pairs, active),
-  );
+  const [found = {}] = await sql.unsafe<Record<string, number>[]>(countOrphans(scope, references, pairs));
   for (const [number, reference] of references) {
     const count = found[`r${number}`] ?? 0;
     if (count > 0) throw stillReferred(scope, reference, count);
@@ -121,7 +119,7 @@ async function proveNoOrphans(
 
 /** Writes the losers into the log, whole, and removes them. */
 async function remove(merging: Merging, pairs: Pairs, table: TableFacts): Promise<void> {
-  const { sql, log, tally } = merging;
+  const { sql, scope, log, tally } = merging;
   const name = quoteName(table.name);
   const here = equal('l', pairs.key, sides(pairs, 'l', 'p', pairs.key));
   if (pairs.depth > 0) await countCollisions(merging, pairs, table);
@@ -129,9 +127,15 @@ async function remove(merging: Merging, pairs: Pairs, table: TableFacts): Promis
     `ARRAY[${sides(pairs, which, 'p', pairs.key)
       .map((value) => `${value}::text`)
       .join(', ')}]`;
+  // What it refers to can have been merged meanwhile.
+  const refers = scope.references
+    .filter(({ child }) => child === pairs.table)
+    .flatMap(({ columns }) => columns);
+  const mapped = table.columns.filter((column) => refers.includes(column.name));
+  const image = mapped.length > 0 ? `p.was || ${imageOf('l', mapped)}` : 'p.was';
   const { count: wanted } = await sql.unsafe(
     `INSERT INTO ${log} (run, batch, step, op, target, keys, old_values, new_values, note)
-     SELECT ${merging.nextEntry()}, 'removed', ${pairs.table}, ${text('l')}, ${imageOf('l', table.columns)}, pg_catalog.to_jsonb(${text('s')}), p.why
+     SELECT ${merging.nextEntry()}, 'removed', ${pairs.table}, ${text('l')}, ${image}, pg_catalog.to_jsonb(${text('s')}), p.why
      FROM ${pairs.name} p JOIN ${name} l ON ${here}`,
   );
   const { count } = await sql.unsafe(`DELETE FROM ${name} l USING ${pairs.name} p WHERE ${here}`);

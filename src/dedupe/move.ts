@@ -35,7 +35,6 @@ export function moveChildren(
   scope: Scope,
   reference: Reference,
   pairs: Pairs,
-  active: readonly Pairs[],
   { log, entry, number }: { readonly log: string; readonly entry: string; readonly number: number },
 ): string {
   const child = scope.tables[reference.child] as TableFacts;
@@ -52,7 +51,7 @@ export function moveChildren(
   const conditions = [
     equal('c', columns, losers),
     ...survivors.map((value) => `${value} IS NOT NULL`),
-    ...going(reference.child, 'c', active),
+    ...going(reference.child, 'c', [pairs]),
   ];
   const key = nameOf(child);
   const keys = key

@@ -2,13 +2,14 @@ import { quoteName } from '../db/identifiers.ts';
 import type { Choices } from './choices.ts';
 import { clusterTable } from './cluster.ts';
 import { keyParts } from './match.ts';
-import { at, equal, numbered } from './row-sql.ts';
+import { at, equal, imageOf, numbered } from './row-sql.ts';
 import type { Scope } from './scope.ts';
 import { columnOf, nameOf, type TableFacts } from './table-facts.ts';
 
 /**
  * A temporary table with rows that go and the rows that they go into, of one table: `n`, the columns of both that name
- * them or are referred to (`l1 ...` of the loser, `s1 ...` of the survivor), and why.
+ * them or are referred to (`l1 ...` of the loser, `s1 ...` of the survivor), why, and `was`, the loser before any trigger
+ * could change it.
  */
 export interface Pairs {
   /** As SQL. */
@@ -57,7 +58,7 @@ export function createPairs(
   const facts = scope.tables[table] as TableFacts;
   const columns = (which: string) =>
     tracked.map((column, index) => `${which}${index + 1} ${columnOf(facts, column).type}`);
-  return `CREATE TEMPORARY TABLE ${name.replace('pg_temp.', '')} (n bigint, why text, ${[...columns('l'), ...columns('s')].join(', ')}) ON COMMIT ${onCommit}`;
+  return `CREATE TEMPORARY TABLE ${name.replace('pg_temp.', '')} (n bigint, why text, was jsonb, ${[...columns('l'), ...columns('s')].join(', ')}) ON COMMIT ${onCommit}`;
 }
 
 /** Locks the rows of some clusters, in one order: nobody can refer to them, change or remove them until COMMIT. */
@@ -83,7 +84,7 @@ export function fillPairs(scope: Scope, choices: Choices, pairs: Pairs, from: nu
   ) as [string[], string[]];
   const same = losers.map((part, index) => ` AND ${part} = ${survivors[index]}`).join('');
   const tracked = ['l', 's'].flatMap((alias) => pairs.tracked.map((column) => at(alias, column)));
-  return `INSERT INTO ${pairs.name} SELECT c.n, c.rule, ${tracked.join(', ')} FROM ${clusterTable} c
+  return `INSERT INTO ${pairs.name} SELECT c.n, c.rule, ${imageOf('l', root.columns)}, ${tracked.join(', ')} FROM ${clusterTable} c
     JOIN ${name} l ON ${equal('l', key, numbered('c', 'l', key.length))}
     JOIN ${name} s ON ${equal('s', key, numbered('c', 's', key.length))}
     WHERE c.n BETWEEN ${from} AND ${to}${same}`;

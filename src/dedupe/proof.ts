@@ -32,10 +32,9 @@ export function countOrphans(
   scope: Scope,
   references: readonly (readonly [number, Reference])[],
   pairs: Pairs,
-  active: readonly Pairs[],
 ): string {
   const counts = references.map(([number, { child, columns, referred }]) => {
-    const conditions = [equal('c', columns, sides(pairs, 'l', 'p', referred)), ...going(child, 'c', active)];
+    const conditions = [equal('c', columns, sides(pairs, 'l', 'p', referred)), ...going(child, 'c', [pairs])];
     return `(SELECT count(*)::float8 FROM ${nameIn(scope, child)} c JOIN ${pairs.name} p ON ${conditions.join(' AND ')}) AS r${number}`;
   });
   return `SELECT ${counts.join(', ')}`;

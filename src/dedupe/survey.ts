@@ -43,7 +43,7 @@ export async function takeSurvey(
   const references = [...scope.references.entries()].filter(([, { parent }]) => parent === 0);
   const [rows = {}] =
     references.length > 0
-      ? await sql.unsafe<Record<string, number>[]>(countOrphans(scope, references, pairs, [pairs]))
+      ? await sql.unsafe<Record<string, number>[]>(countOrphans(scope, references, pairs))
       : [];
   const children: ChildCount[] = [];
   for (const [reference, facts] of references) {
