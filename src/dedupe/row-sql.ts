@@ -33,4 +33,4 @@ export function imageOf(alias: string, columns: readonly ColumnFacts[]): string 
 
 /** The settings under which text is what it was when it was written: for the session that merges or undoes. */
 export const textSettings = `SET datestyle = 'ISO, YMD'; SET timezone = 'UTC'; SET intervalstyle = 'postgres';
-SET extra_float_digits = 1; SET bytea_output = 'hex'; SET xmloption = 'content'; SET jit = off`;
+SET extra_float_digits = 1; SET bytea_output = 'hex'; SET xmloption = 'content'; SET jit = off; SET client_min_messages = warning`;
