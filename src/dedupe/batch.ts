@@ -43,17 +43,18 @@ export async function mergeBatch(
   };
   await sql.unsafe(lockClusters(scope, from, to));
   await sql.unsafe(fillPairs(scope, choices, pairs, from, to));
+  await sql.unsafe(`ANALYZE ${pairs.name}`);
   const references = [...scope.references.entries()].filter(([, { parent }]) => parent === 0);
-  const count = async (active: Parameters<typeof countChildren>[3]) => {
+  const count = async (when: 'before' | 'after') => {
     if (references.length === 0) return {};
     const [found = {}] = await sql.unsafe<Record<string, number>[]>(
-      countChildren(scope, references, pairs, active),
+      countChildren(scope, references, pairs, when),
     );
     return found;
   };
-  const before = await count([pairs]);
+  const before = await count('before');
   await merge(merging, pairs);
-  const after = await count([]);
+  const after = await count('after');
   for (const [number, reference] of references) {
     const [was = 0, is = 0] = [before[`r${number}`], after[`r${number}`]];
     tally.add(number, { before: was, after: is });

@@ -45,8 +45,7 @@ export async function merge(merging: Merging, pairs: Pairs): Promise<void> {
   const { sql, scope, choices, active } = merging;
   const table = scope.tables[pairs.table] as TableFacts;
   active.push(pairs);
-  await sql.unsafe(`ANALYZE ${pairs.name}`);
-  if (pairs.depth > 0) await sql.unsafe(lockPairs(scope, pairs));
+  if (pairs.depth > 0) await sql.unsafe(`ANALYZE ${pairs.name}; ${lockPairs(scope, pairs)}`);
   const fill = pairs.depth === 0 ? choices.fill : [];
   const changes = changesOf(table, pairs, choices.sums.get(pairs.table) ?? [], fill);
   if (changes) {

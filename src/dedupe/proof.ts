@@ -7,12 +7,15 @@ import { equal, numbered } from './row-sql.ts';
 import { type Scope, showReference } from './scope.ts';
 import type { TableFacts } from './table-facts.ts';
 
-/** How many rows refer to the rows of some clusters, a column `r<number>` a reference. Rows that go themselves do not count. */
+/**
+ * How many rows refer to the rows of some clusters, a column `r<number>` a reference: before, when rows that go
+ * themselves do not count, and after, when only survivors are left.
+ */
 export function countChildren(
   scope: Scope,
   references: readonly (readonly [number, Reference])[],
   pairs: Pairs,
-  active: readonly Pairs[],
+  when: 'before' | 'after',
 ): string {
   const counts = references.map(([number, { child, columns, referred }]) => {
     const of = (which: 'l' | 's') =>
@@ -20,9 +23,13 @@ export function countChildren(
     const names = columns.map((_, i) => `o${i + 1}`);
     const conditions = [
       equal('c', columns, numbered('x', 'o', columns.length)),
-      ...going(child, 'c', active),
+      ...(when === 'before' ? going(child, 'c', [pairs]) : []),
     ];
-    return `(SELECT count(*)::float8 FROM ${nameIn(scope, child)} c JOIN (${of('l')} UNION ${of('s')}) x (${names.join(', ')}) ON ${conditions.join(' AND ')}) AS r${number}`;
+    const parents =
+      when === 'before'
+        ? `${of('l')} UNION ${of('s')}`
+        : `${of('s')} GROUP BY ${sides(pairs, 's', 'p', referred).join(', ')}`;
+    return `(SELECT count(*)::float8 FROM ${nameIn(scope, child)} c JOIN (${parents}) x (${names.join(', ')}) ON ${conditions.join(' AND ')}) AS r${number}`;
   });
   return `SELECT ${counts.join(', ')}`;
 }

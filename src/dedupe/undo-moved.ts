@@ -1,4 +1,4 @@
-import { quoteIdentifier, quoteName } from '../db/identifiers.ts';
+import { quoteIdentifier, quoteLiteral, quoteName } from '../db/identifiers.ts';
 import { at, equal, imageOf } from './row-sql.ts';
 import { columnOf, type TableFacts } from './table-facts.ts';
 import type { UndoStep } from './undo-batch.ts';
@@ -10,6 +10,7 @@ export async function undoMoved({ sql, run, tables, log, where, target, tally }:
   const { key } = run.targets.tables[reference.child] as (typeof run.targets.tables)[number];
   const width = key?.length ?? 1;
   const ks = Array.from({ length: width }, (_, i) => `k${i + 1}`);
+  const refused = `${log} r WHERE r.run = ${run.run} AND r.op = 'removed' AND r.target = ${reference.parent} AND r.problem IS NOT NULL`;
   await sql.unsafe('DROP TABLE IF EXISTS pg_temp.eduschema_moved');
   await sql.unsafe(`CREATE TEMPORARY TABLE eduschema_moved ON COMMIT DROP AS SELECT l.old_values AS old, l.new_values AS new, ${ks.map((k) => `k.${k}`).join(', ')}
     FROM ${log} l CROSS JOIN LATERAL unnest(${ks.map((_, i) => `(l.keys[${i + 1}])::text[]`).join(', ')}) AS k (${ks.join(', ')}) WHERE ${where}`);
@@ -21,11 +22,13 @@ export async function undoMoved({ sql, run, tables, log, where, target, tally }:
       child.columns.some((column) => column.name === name),
     );
   if (isThere) {
-    const back = key ? backByKey(child, parent, reference, key) : backByContent(child, parent, reference);
+    const back = key
+      ? backByKey(child, parent, reference, key, refused)
+      : backByContent(child, parent, reference, refused);
     const [found] = await sql.unsafe<[{ moved: number }]>(back);
     tally.add(reference.child, 'moved', found.moved);
   }
-  const reason = isThere ? reasonOf(child, parent, reference, key) : `'are of a table that is gone'`;
+  const reason = isThere ? reasonOf(child, parent, reference, key, refused) : `'are of a table that is gone'`;
   const left = await sql.unsafe<{ reason: string; rows: number }[]>(
     `SELECT ${reason} AS reason, count(*)::float8 AS rows FROM pg_temp.eduschema_moved m GROUP BY 1`,
   );
@@ -46,12 +49,17 @@ const gone = 'are gone since';
 const typed = (table: TableFacts, source: string, column: string, i: number) =>
   `(m.${source} ->> ${i})::${columnOf(table, column).type}`;
 
-function isBack(child: TableFacts, parent: TableFacts, { columns, referred }: MovedReference): string {
-  return `EXISTS (SELECT FROM ${quoteName(parent.name)} p WHERE ${equal(
-    'p',
-    referred,
-    columns.map((column, i) => typed(child, 'old', column, i)),
-  )})`;
+/** The row that it referred to is there, and is that row: one that could not be put back can have given its key to another. */
+function isBack(
+  child: TableFacts,
+  parent: TableFacts,
+  { columns, referred }: MovedReference,
+  refused: string,
+): string {
+  const olds = columns.map((column, i) => typed(child, 'old', column, i));
+  const same = referred.map((column, i) => `r.old_values ->> ${quoteLiteral(column)} = m.old ->> ${i}`);
+  return `(EXISTS (SELECT FROM ${quoteName(parent.name)} p WHERE ${equal('p', referred, olds)})
+    AND NOT EXISTS (SELECT FROM ${refused} AND ${same.join(' AND ')}))`;
 }
 
 const setOf = (child: TableFacts, { columns }: MovedReference) =>
@@ -80,19 +88,25 @@ function backByKey(
   parent: TableFacts,
   reference: MovedReference,
   key: readonly string[],
+  refused: string,
 ): string {
   return `WITH back AS (
   UPDATE ${quoteName(child.name)} c SET ${setOf(child, reference)} FROM pg_temp.eduschema_moved m
-  WHERE ${keyOf(child, key)} AND ${isAsLeft(child, reference)} AND ${isBack(child, parent, reference)} RETURNING m.ctid AS id
+  WHERE ${keyOf(child, key)} AND ${isAsLeft(child, reference)} AND ${isBack(child, parent, reference, refused)} RETURNING m.ctid AS id
 ${answer}`;
 }
 
 /** Rows without a key are known by all that is in them: of several that are the same, any will do. */
-function backByContent(child: TableFacts, parent: TableFacts, reference: MovedReference): string {
+function backByContent(
+  child: TableFacts,
+  parent: TableFacts,
+  reference: MovedReference,
+  refused: string,
+): string {
   const news = reference.columns.map((column, i) => typed(child, 'new', column, i)).join(', ');
   const image = `${imageOf('c', child.columns)}::text`;
   return `WITH wanted AS (SELECT m.ctid AS id, m.old, m.k1, row_number() OVER (PARTITION BY m.k1) AS n FROM pg_temp.eduschema_moved m
-  WHERE ${isBack(child, parent, reference)}
+  WHERE ${isBack(child, parent, reference, refused)}
 ), found AS (
   SELECT c.ctid AS place, c.tableoid AS part, ${image} AS k1, row_number() OVER (PARTITION BY ${image}) AS n
   FROM ${quoteName(child.name)} c WHERE (${reference.columns.map((column) => at('c', column)).join(', ')}) IN (SELECT ${news} FROM pg_temp.eduschema_moved m)
@@ -107,9 +121,10 @@ function reasonOf(
   parent: TableFacts,
   reference: MovedReference,
   key: readonly string[] | null,
+  refused: string,
 ): string {
   const isGone = key
     ? `NOT EXISTS (SELECT FROM ${quoteName(child.name)} c WHERE ${keyOf(child, key)})`
     : 'false';
-  return `CASE WHEN ${isGone} THEN '${gone}' WHEN NOT ${isBack(child, parent, reference)} THEN 'refer to a row that is not back' ELSE 'were changed since' END`;
+  return `CASE WHEN ${isGone} THEN '${gone}' WHEN NOT ${isBack(child, parent, reference, refused)} THEN 'refer to a row that is not back' ELSE 'were changed since' END`;
 }

@@ -68,15 +68,11 @@ async function insertRows(
   refused: { n: number; reason: string }[],
 ): Promise<void> {
   if (from > to) return;
-  // Not the driver's savepoint, which rolls back into the socket when it is gone.
-  await sql.unsafe('SAVEPOINT eduschema_rows');
   try {
-    await sql.unsafe(`${insert} WHERE r.n BETWEEN ${from} AND ${to}`);
-    await sql.unsafe('RELEASE SAVEPOINT eduschema_rows');
+    await sql.savepoint((inner) => inner.unsafe(`${insert} WHERE r.n BETWEEN ${from} AND ${to}`));
   } catch (error) {
     // 23: a constraint stands against the row; P0: a trigger.
     if (!isServerError(error) || !/^(23|P0)/.test(error.code)) throw error;
-    await sql.unsafe('ROLLBACK TO SAVEPOINT eduschema_rows; RELEASE SAVEPOINT eduschema_rows');
     if (from === to) {
       refused.push({ n: from, reason: error.message });
       return;

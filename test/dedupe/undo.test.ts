@@ -65,6 +65,23 @@ describe('dedupe undo', () => {
   );
 
   it(
+    'moves nothing to a row that has taken the key of one that cannot come back',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(library);
+      await merge(test, request);
+      await sql`INSERT INTO books VALUES (2, 'other', 'i8')`;
+
+      expect((await undo(test)).problems).toEqual(
+        expect.arrayContaining([
+          { table: 'public.loans', problem: 'refer to a row that is not back', rows: 1, lost: true },
+        ]),
+      );
+      expect((await contentsOf(sql, 'loans')).loans).toEqual(['(1,1)', '(2,1)', '(3,3)']);
+    }),
+  );
+
+  it(
     'leaves a loan that was given to another book since',
     withDatabase(async (test) => {
       const { sql } = test;
