@@ -46,16 +46,32 @@ export function ruleOf(
       .map((column) => foldedText(at(alias, column), chosen))
       .map((text) => `min(${text} COLLATE "C") = max(${text} COLLATE "C")`)
       .join(' AND ');
-  const without = (...left: Fold[]) => match.filter((fold) => !left.includes(fold));
-  const needed = (['case', 'space'] as const)
-    .filter((fold) => match.includes(fold))
-    .map((fold) => `CASE WHEN NOT (${isOne(without(fold))}) THEN '${fold}' END`);
-  const plain = without('nfc', 'width', 'nfkc');
-  const forms = unicodeForms(match).map(
-    (form) => `WHEN ${isOne([...form, ...plain])} THEN ${form.length === 0 ? 'NULL' : `'${form.join('+')}'`}`,
-  );
-  const form = forms.length > 0 ? [`CASE ${forms.join(' ')} END`] : [];
-  return `CASE WHEN ${isOne([])} THEN 'exact' ELSE pg_catalog.array_to_string(ARRAY[${[...form, ...needed].join(', ')}], '+') END`;
+  const chosen = (wanted: readonly Fold[]) => wanted.filter((fold) => match.includes(fold));
+  const forms = unicodeForms(match);
+  const byForm = (answer: (form: readonly Fold[]) => string) =>
+    `CASE ${forms.map((form) => `WHEN ${isOne([...form, ...chosen(['case', 'space'])])} THEN ${answer(form)}`).join(' ')} END`;
+  const parts = [
+    byForm((form) => (form.length === 0 ? 'NULL' : `'${form.join('+')}'`)),
+    ...(match.includes('case')
+      ? [`CASE WHEN NOT (${isOne(match.filter((fold) => fold !== 'case'))}) THEN 'case' END`]
+      : []),
+    // Wide blanks are blanks, and wide: one of both rules is enough.
+    ...(match.includes('space')
+      ? [
+          byForm(
+            (form) =>
+              `CASE WHEN NOT (${isOne([...strongest(form, forms), ...chosen(['case'])])}) THEN 'space' END`,
+          ),
+        ]
+      : []),
+  ];
+  return `CASE WHEN ${isOne([])} THEN 'exact' ELSE pg_catalog.array_to_string(ARRAY[${parts.join(', ')}], '+') END`;
+}
+
+/** The form itself, with nfc where that was chosen: it knows nothing of blanks. */
+function strongest(form: readonly Fold[], forms: readonly (readonly Fold[])[]): readonly Fold[] {
+  const knowsNfc = forms.some((other) => other.includes('nfc'));
+  return form.includes('nfkc') || !knowsNfc ? form : [...new Set<Fold>(['nfc', ...form])];
 }
 
 /** Forms of Unicode from the weakest on, as far as they are chosen; nfkc has the others in it. */

@@ -63,6 +63,9 @@ describe('rows that are the same', () => {
     ['normalized', ' ＥＸＣＥＬ  교육', ' Excel 교육'.normalize('NFD'), 'nfc+width+case+space'],
     ['normalized', '수학①', '수학1', 'nfkc'],
     ['normalized', 'same', 'same', 'exact'],
+    ['normalized', 'a b', 'a\u3000b', 'space'],
+    ['normalized', 'a b', 'ａ\u3000b', 'width'],
+    ['case,space', ' A', 'a', 'case+space'],
   ])('are seen with %s, and the rule is told: %s', (match, one, other, rule) =>
     withDatabase(async (test) => {
       await test.sql`CREATE TABLE texts (id int PRIMARY KEY, text text, other text)`;
