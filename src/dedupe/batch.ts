@@ -7,6 +7,7 @@ import { type Merging, merge } from './merge.ts';
 import { fillPairs, lockClusters, pairsOf } from './pairs.ts';
 import { countChildren, notEqual } from './proof.ts';
 import { type Scope, showReference } from './scope.ts';
+import type { TableFacts } from './table-facts.ts';
 import { createTally, type Tally } from './tally.ts';
 
 /** What a batch is done with. */
@@ -41,6 +42,8 @@ export async function mergeBatch(
     changes: new Map(),
     tangled: false,
   };
+  for (const child of declaredChildren(scope))
+    await sql.unsafe(`LOCK TABLE ${quoteName(child)} IN SHARE ROW EXCLUSIVE MODE`);
   await sql.unsafe(lockClusters(scope, from, to));
   await sql.unsafe(fillPairs(scope, choices, pairs, from, to));
   await sql.unsafe(`ANALYZE ${pairs.name}`);
@@ -68,4 +71,10 @@ export async function mergeBatch(
   }
   await updateRun(sql, journal, run.run, { batches: batch, removed: run.removed + tally.removed });
   return tally;
+}
+
+/** Tables without a foreign key: no lock on a row keeps others from referring to it there. */
+function declaredChildren({ tables, references }: Scope): QualifiedName[] {
+  const children = references.filter(({ constraint }) => constraint === null).map(({ child }) => child);
+  return [...new Set(children)].sort((a, b) => a - b).map((child) => (tables[child] as TableFacts).name);
 }

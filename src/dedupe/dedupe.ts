@@ -2,13 +2,11 @@ import type { Database } from '../db/connect.ts';
 import { type QualifiedName, showName } from '../db/identifiers.ts';
 import type { WorkSettings } from '../db/work-settings.ts';
 import { type Worker, withWorker } from '../db/worker.ts';
-import { EduschemaError } from '../errors.ts';
-import { type BatchContext, mergeBatch } from './batch.ts';
 import { checkKey } from './check-key.ts';
 import { type Choices, chooseFor } from './choices.ts';
-import { clusterTable, findClusters } from './cluster.ts';
-import { beginRun, type DedupeRun, endRuns, targetsOf, updateRun } from './journal.ts';
-import { createPairs, pairsOf } from './pairs.ts';
+import { findClusters } from './cluster.ts';
+import { beginRun, endRuns, targetsOf, updateRun } from './journal.ts';
+import { mergeAll } from './merge-all.ts';
 import type { DedupeRequest } from './request.ts';
 import { checkRights } from './rights.ts';
 import { textSettings } from './row-sql.ts';
@@ -45,11 +43,6 @@ export interface DedupePlan {
   readonly choices: Choices;
   readonly survey: Survey;
 }
-
-/** A second: what writers who want the same rows can mostly bear. */
-const defaultBatchMs = 1000;
-const firstRows = 500;
-const mostRows = 20_000;
 
 /** Looks for duplicates, changes nothing, and says what merging them would come to. */
 export function planDedupe(
@@ -127,75 +120,6 @@ async function withClusters<T>(
     settings.onProgress?.({ type: 'done', name: title, durationMs: performance.now() - started });
     return use(worker, { scope, choices, survey });
   });
-}
-
-/** Merges all that is in the table of clusters; returns how many duplicates were left. */
-async function mergeAll(
-  worker: Worker,
-  context: BatchContext,
-  total: number,
-  settings: DedupeSettings,
-  tally: Tally,
-): Promise<number> {
-  const { scope } = context;
-  const { batchMs = defaultBatchMs, batchRows = mostRows, onProgress } = settings;
-  await worker.session.sql.unsafe(createPairs(scope, pairsOf(scope, 0, 0), 'DELETE ROWS'));
-  const title = `merge duplicates of ${showName((scope.tables[0] as Scope['tables'][number]).name)}`;
-  let rows = Math.min(firstRows, batchRows);
-  let run: DedupeRun = context.run;
-  let done = 0;
-  onProgress?.({ type: 'started', name: title, index: 0, total: 1 });
-  const began = performance.now();
-  while (done < total) {
-    const started = performance.now();
-    const to = await endOfBatch(worker, Math.min(done + rows, total));
-    const one = { batch: run.batches + 1, from: done + 1, to };
-    const batch = await attempt(() =>
-      worker.transaction(title, (sql) => mergeBatch(sql, { ...context, run }, one)),
-    );
-    tally.addAll(batch);
-    run = { ...run, batches: one.batch, removed: run.removed + batch.removed };
-    const took = performance.now() - started;
-    rows = Math.round(Math.min(Math.max(((to - done) * batchMs) / took, rows / 2, 50), rows * 2, batchRows));
-    done = to;
-    const rate = (done / (performance.now() - began)) * 1000;
-    onProgress?.({
-      type: 'progress',
-      command: null,
-      relation: null,
-      phase: null,
-      done,
-      total,
-      unit: 'rows',
-      seconds: Math.round((performance.now() - began) / 100) / 10,
-      percent: (done / total) * 100,
-      ratePerSecond: rate,
-      secondsLeft: (total - done) / rate,
-      waitingFor: [],
-    });
-  }
-  onProgress?.({ type: 'done', name: title, durationMs: performance.now() - began });
-  return total - tally.removed;
-}
-
-/** Whole clusters alone: the number of the last duplicate in the cluster of this one. */
-async function endOfBatch({ session }: Worker, number: number): Promise<number> {
-  const [found] = await session.sql.unsafe<[{ last: number }]>(
-    `SELECT last::float8 AS last FROM ${clusterTable} WHERE n = ${number}`,
-  );
-  return found.last;
-}
-
-/** Others may remove or change children while a batch counts them: it is tried again before anybody is told. */
-async function attempt<T>(work: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await work();
-    } catch (error) {
-      const isRetryable = error instanceof EduschemaError && error.code === 'proof-failed' && tries < 3;
-      if (!isRetryable) throw error;
-    }
-  }
 }
 
 const describe = ({ table: _, ...request }: DedupeRequest) => JSON.stringify(request);

@@ -50,7 +50,10 @@ export function targetsOf(
   };
 }
 
-/** SQL that makes both tables where they are missing. Without a sequence, which a plan of migrations would see. */
+/**
+ * SQL that makes both tables where they are missing: without a sequence, which a plan of migrations would see, and without
+ * the rights that default privileges give, as the log has rows that policies hide.
+ */
 export function createJournal(journal: QualifiedName): string {
   const runs = quoteName(dedupeRuns(journal));
   const log = quoteName(dedupeLog(journal));
@@ -82,7 +85,16 @@ export function createJournal(journal: QualifiedName): string {
       note       text,
       problem    text
     );
-    CREATE INDEX IF NOT EXISTS ${indexNameOf(journal)} ON ${log} (run, batch, step)`;
+    CREATE INDEX IF NOT EXISTS ${indexNameOf(journal)} ON ${log} (run, batch, step);
+    DO $body$ DECLARE given record; BEGIN
+      FOR given IN
+        SELECT c.oid::regclass AS thing, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee
+        FROM pg_catalog.pg_class c CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a
+        WHERE c.oid IN (${quoteLiteral(runs)}::regclass, ${quoteLiteral(log)}::regclass) AND a.grantee <> c.relowner
+      LOOP
+        EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM %s', given.thing, given.grantee);
+      END LOOP;
+    END $body$`;
 }
 
 const indexNameOf = (journal: QualifiedName) => quoteIdentifier(`${dedupeLog(journal).name}_steps`);

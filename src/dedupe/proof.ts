@@ -73,7 +73,7 @@ export function stillReferred(scope: Scope, reference: Reference, count: number)
     'proof-failed',
     `${count} rows of ${shown} still refer to duplicates that were about to go; nothing of this batch was changed`,
     {
-      hint: `a trigger on ${shown.replace(/[. (][^. (]*$/, '')} may keep rows from being moved: look at it, and run the command again`,
+      hint: `a trigger on ${shown.replace(/[. (][^. (]*$/, '')} may keep rows from being moved, or the row that stays has no value in the columns referred to`,
     },
   );
 }

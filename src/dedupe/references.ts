@@ -37,8 +37,8 @@ const namesOf = (oid: string, attnums: string) => `(
   JOIN pg_catalog.pg_attribute a ON a.attrelid = ${oid} AND a.attnum = k.attnum)`;
 
 /**
- * The foreign keys that refer to the table with that oid: of a partitioned child once, also one that a partition alone
- * has.
+ * The foreign keys that refer to the table with that oid, or to a partition of it alone: of a partitioned child once, also
+ * one that a partition alone has.
  */
 export function listForeignKeys(
   sql: Pick<Sql, 'unsafe'>,
@@ -51,7 +51,8 @@ export function listForeignKeys(
             ${version >= 180000 ? 'o.conperiod' : 'false'} AS temporal
      FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_class c ON c.oid = o.conrelid
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE o.contype = 'f' AND o.confrelid = $1::text::oid AND o.conparentid = 0
+     WHERE o.contype = 'f' AND o.conparentid = 0
+       AND (o.confrelid = $1::text::oid OR o.confrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::text::oid::regclass)))
      ORDER BY n.nspname, c.relname, o.conname`,
     [String(oid)],
   );

@@ -96,6 +96,26 @@ describe('eduschema dedupe', () => {
     ));
 
   it(
+    'can be interrupted: whole batches stay, and the next run goes on',
+    withDatabase(async (test) => {
+      await test.sql.unsafe(`${library} INSERT INTO materials SELECT n, 'c' || n % 300, 'f' FROM generate_series(10, 3000) n;
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.002); RETURN old; END $$;
+        CREATE TRIGGER slow BEFORE DELETE ON materials FOR EACH ROW EXECUTE FUNCTION slow();`);
+
+      const stopped = await run(test, 'dedupe --yes --batch-rows 50', {
+        onStart: (interrupt) => setTimeout(interrupt, 4000),
+      });
+      const again = await run(test, 'dedupe --yes');
+
+      expect(stopped.exitCode).toBe(130);
+      expect(again.stdout).toContain('undo 1');
+      expect(
+        await test.sql`SELECT FROM materials WHERE file_name IS NOT NULL GROUP BY title, file_name HAVING count(*) > 1`,
+      ).toHaveLength(0);
+    }),
+  );
+
+  it(
     'explains what is wrong on the command line',
     withDatabase(async (test) => {
       await test.sql.unsafe(library);

@@ -224,6 +224,25 @@ describe('dedupe, when something is in the way', () => {
   );
 
   it(
+    'keeps its log from those who may read all other tables: it has rows that policies hide',
+    withDatabase(async (test) => {
+      const { sql, createUser, connectAs } = test;
+      const reader = await createUser();
+      await sql.unsafe(
+        `ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO ${reader.name}, PUBLIC; ${library(2)}`,
+      );
+
+      await merge(test, request);
+
+      const asReader = await connectAs(reader.name);
+      expect(await asReader`SELECT count(*)::int AS n FROM books`).toEqual([{ n: 2 }]);
+      for (const table of ['schema_versions_dedupe', 'schema_versions_dedupe_log'])
+        await expect(asReader`SELECT FROM ${asReader(table)}`).rejects.toThrow('permission denied');
+      await undo(test);
+    }),
+  );
+
+  it(
     'goes back to the same plan of migrations: its own tables are not part of the schema',
     withDatabase(async (test) => {
       const { fingerprintOf } = await import('../../src/migrations/plan-document.ts');

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { openClient } from '../helpers/clients.ts';
 import { withDatabase } from '../helpers/database.ts';
 import { contentsOf, merge, one, plan, undo } from './duplicates.ts';
 
@@ -179,6 +181,49 @@ describe('what refers to duplicates', () => {
       expect((await contentsOf(sql, 'clicks')).clicks).toEqual(['(1,1,4,x)']);
       await undo(test);
       expect(await contentsOf(sql, 'things', 'clicks')).toEqual(before);
+    }),
+  );
+
+  it(
+    'without a foreign key is locked while a batch is at work: what was about to be written is moved as well',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(
+        `${things} CREATE TABLE clicks (id int PRIMARY KEY, thing_id bigint); INSERT INTO clicks VALUES (1, 2);`,
+      );
+      const client = await openClient(test, 'application');
+      await client.begin('INSERT INTO clicks VALUES (2, 4)');
+
+      const merging = merge(test, { ...key, references: ['clicks.thing_id'] });
+      await sleep(1500);
+      await client.sql.unsafe('COMMIT');
+      await merging;
+
+      expect((await contentsOf(sql, 'clicks')).clicks).toEqual(['(1,1)', '(2,3)']);
+    }),
+  );
+
+  it(
+    'to a partitioned table, or to one partition of it alone, is moved',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`
+        CREATE TABLE parts (id int PRIMARY KEY, name text) PARTITION BY RANGE (id);
+        CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (1) TO (10); CREATE TABLE parts_2 PARTITION OF parts DEFAULT;
+        CREATE TABLE a (id int PRIMARY KEY, part int REFERENCES parts ON DELETE CASCADE);
+        CREATE TABLE b (id int PRIMARY KEY, part int REFERENCES parts_1 ON DELETE CASCADE);
+        INSERT INTO parts VALUES (1, 'x'), (2, 'x'), (20, 'x'); INSERT INTO a VALUES (1, 2), (2, 20); INSERT INTO b VALUES (1, 2);`);
+      const before = await contentsOf(sql, 'parts', 'a', 'b');
+
+      await merge(test, { table: 'parts', key: ['name'] });
+
+      expect(await contentsOf(sql, 'parts', 'a', 'b')).toEqual({
+        parts: ['(1,x)'],
+        a: ['(1,1)', '(2,1)'],
+        b: ['(1,1)'],
+      });
+      expect((await undo(test)).problems).toEqual([]);
+      expect(await contentsOf(sql, 'parts', 'a', 'b')).toEqual(before);
     }),
   );
 
