@@ -81,4 +81,9 @@ export type ErrorCode =
   | 'rows-orphaned'
   | 'table-changed'
   | 'transaction-open'
-  | 'proof-failed';
+  | 'proof-failed'
+  | 'reference-undeclared'
+  | 'clusters-invalid'
+  | 'extension-missing'
+  | 'duplicates-left'
+  | 'run-missing';

@@ -4,6 +4,7 @@ import { toolVersion } from '../tool-version.ts';
 import { baselineCommand } from './commands/baseline.ts';
 import { countersCommand } from './commands/counters.ts';
 import { dbCommand } from './commands/db.ts';
+import { dedupeCommand } from './commands/dedupe.ts';
 import { initCommand } from './commands/init.ts';
 import { lockCommand } from './commands/lock.ts';
 import { migrateCommand } from './commands/migrate.ts';
@@ -36,6 +37,7 @@ const commands: Readonly<Record<string, AddCommand>> = {
   search: searchCommand,
   counters: countersCommand,
   tags: tagsCommand,
+  dedupe: dedupeCommand,
   testdb: testdbCommand,
   db: dbCommand,
 };

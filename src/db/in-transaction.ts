@@ -41,7 +41,16 @@ export async function inTransaction<T>(
  */
 function withinTransaction(sql: TransactionSql): TransactionSql {
   const { savepoint } = sql;
-  const use = (work: SavepointWork) => (inner: TransactionSql) => work(withinTransaction(inner));
+  const use = (work: SavepointWork) => async (inner: TransactionSql) => {
+    try {
+      return await work(withinTransaction(inner));
+    } catch (error) {
+      // It would roll back into the socket that is gone; `begin` ends when the connection closes.
+      if (isConnectionLost(error instanceof EduschemaError ? error.cause : error))
+        await new Promise(() => {});
+      throw error;
+    }
+  };
   return Object.assign(sql, {
     notify: (channel: string, payload: string) => sql`SELECT pg_catalog.pg_notify(${channel}, ${payload})`,
     prepare: () => {

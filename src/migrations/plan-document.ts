@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres';
 import type { Database } from '../db/connect.ts';
+import { dedupeLog, dedupeRuns } from '../db/own-tables.ts';
 import { type SchemaFingerprint, takeFingerprint } from '../db/schema-fingerprint.ts';
 import { toolVersion } from '../tool-version.ts';
 import { hooksJournal, type Journal, repeatableJournal, statementJournal } from './journal.ts';
@@ -137,6 +138,8 @@ export function fingerprintOf(
       hooksJournal(journal),
       leaseTable(journal),
       planTable(journal),
+      dedupeRuns(journal),
+      dedupeLog(journal),
     ],
     // Made when they are missing, before anything runs.
     ignoredSchemas: [journal.schema, ...(schema === undefined ? [] : [schema])].filter(
