@@ -6,6 +6,7 @@ import { sendCancelRequest } from './cancel-request.ts';
 import { connectionClosed, explainConnectError, explainServerError } from './explain-error.ts';
 import { sendOneByOne } from './one-by-one.ts';
 import { isPooled, sqlAs } from './pooler.ts';
+import { makeBeginSafe } from './safe-begin.ts';
 import { openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
 import { takeRole } from './take-role.ts';
@@ -181,6 +182,8 @@ async function openSessionAt(
       ...(options.direct ? { idle_session_timeout: '0' } : {}),
     },
   } as unknown as postgres.Options<Record<string, never>>);
+  const isOpen = () => opened !== undefined && !opened.destroyed;
+  makeBeginSafe(sql, isOpen);
   try {
     const facts = await findServerFacts(sql);
     if (facts.versionNumber < oldestServer) {
@@ -205,7 +208,6 @@ async function openSessionAt(
       return cancelling;
     };
     if (options.role !== undefined) await takeRole(sql, options.role, { user: facts.user, pooled });
-    const isOpen = () => opened !== undefined && !opened.destroyed;
     return {
       sql,
       tap: answers as StatementTap,

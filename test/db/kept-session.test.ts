@@ -12,7 +12,8 @@ describe('a session that is kept', () => {
   it(
     'serves one subject after the other, holds no lock of one that is done, and is closed at the end',
     withDatabase(async ({ sql, target }) => {
-      const held = () => sql`SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory'`;
+      const held = () => sql`SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory'
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
       await open(target, {}, (database) =>
         withKeptSession(database, workerSession({}), async (keep) => {
           expect(await sql.unsafe(workers)).toEqual([]);

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import postgres from 'postgres';
 import { describe, expect, it } from 'vitest';
 import { migrate } from '../../src/index.ts';
-import { urlOf, withDatabase } from '../helpers/database.ts';
+import { startServer } from '../../src/testing.ts';
+import { withDatabase } from '../helpers/database.ts';
 import { eduschema } from '../helpers/eduschema.ts';
 import { withFolder } from '../helpers/folder.ts';
 import { startProcess, until } from '../helpers/process.ts';
@@ -337,13 +338,15 @@ describe('eduschema seed that cannot', () => {
 
   it('meets a full disk: nothing is there, and with more room a rerun completes', async () => {
     await withFolder({}, async (folder) => {
-      const admin = postgres(urlOf(), { max: 1, onnotice: () => {} });
+      // Its own: the next checkpoint fails as well, and with it whatever another test does on the server.
+      const server = await startServer();
+      const admin = postgres(server.url, { max: 1, onnotice: () => {} });
       const disk = await mountDisk(admin, folder, '40m');
-      // Without the right to mount a disk of that size nothing can be tested.
-      if (!disk) return admin.end();
       const database = `full_disk_${process.pid}`;
-      const { pathname, href } = Object.assign(new URL(urlOf()), { pathname: `/${database}` });
+      const { pathname, href } = Object.assign(new URL(server.url), { pathname: `/${database}` });
       try {
+        // Without the right to mount a disk of that size nothing can be tested.
+        if (!disk) return;
         await admin.unsafe(`CREATE TABLESPACE ${database} LOCATION '${disk}'`);
         await admin.unsafe(
           `CREATE DATABASE ${pathname.slice(1)} TEMPLATE template0 ENCODING 'UTF8' TABLESPACE ${database}`,
@@ -366,8 +369,9 @@ describe('eduschema seed that cannot', () => {
       } finally {
         await admin.unsafe(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
         await admin.unsafe(`DROP TABLESPACE IF EXISTS ${database}`);
-        execFileSync('umount', ['-l', folder]);
         await admin.end();
+        await server.stop();
+        if (disk) execFileSync('umount', ['-l', folder]);
       }
     });
   }, 300_000);
