@@ -18,6 +18,8 @@ import { createWatch, type Watch } from './watch-session.ts';
 /** A transaction of this age will mostly go on for longer than a try may wait. */
 const oldHolderSeconds = 1;
 const longestHoldOffMs = 5000;
+/** Two answers of a server that takes 100 ms for each, and the time before it is asked. */
+const longEnoughToSeeMs = 300;
 
 /**
  * Runs a transaction until it gets its locks: each attempt is the whole transaction again, with a
@@ -55,7 +57,7 @@ export async function withLockRetries<T>(
         longestMs,
         deadlineSeconds: settings.lockDeadlineSeconds ?? defaultLockDeadlineSeconds,
         signal: settings.signal,
-        atLeastMs: () => autovacuumMs(watch),
+        atLeastMs: () => Math.max(autovacuumMs(watch), failed.attempts > 0 ? unseenMs(watch) : 0),
         isRetryable: (error) => !settings.signal?.aborted && isLockProblem(error),
         onRetry: (attempts, pauseMs) => settings.onProgress?.({ type: 'retrying', attempts, pauseMs }),
         beforeRetry: (attempts, leftMs) =>
@@ -74,6 +76,11 @@ function autovacuumMs({ blockers, wait }: Watch): number {
   const roots = blockers.filter(({ root }) => root);
   const alone = roots.length > 0 && roots.every(({ kind }) => kind === 'autovacuum');
   return alone && wait ? Math.ceil(wait.deadlockTimeoutMs * 1.1) + 100 : 0;
+}
+
+/** A try that ends before the server has said who is in the way names nobody: the next one waits for a slow answer. */
+function unseenMs({ blockers }: Watch): number {
+  return blockers.length === 0 ? longEnoughToSeeMs : 0;
 }
 
 /** Did not get a lock in time; was chosen to end a deadlock. */
