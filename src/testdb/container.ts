@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
@@ -39,7 +40,30 @@ export async function startContainer(
     `${name}=${value}`,
   ]);
   const container = await new PostgreSqlContainer(image).withCommand(['postgres', ...flags]).start();
-  return { url: container.getConnectionUri(), stop: async () => void (await container.stop()) };
+  const unwatch = removeWhenKilled(container.getId());
+  return {
+    url: container.getConnectionUri(),
+    async stop() {
+      unwatch();
+      await container.stop();
+    },
+  };
+}
+
+/**
+ * A killed process leaves its container to the reaper of testcontainers, which is not everywhere allowed; where the
+ * docker command is installed, it is removed all the same. Returns what calls it off.
+ */
+function removeWhenKilled(id: string): () => void {
+  // Its standard input ends with us, however we end.
+  const watcher = spawn('sh', ['-c', 'read -r _; docker rm -f -v "$1"', 'remove-container', id], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  watcher.on('error', () => {});
+  watcher.unref();
+  (watcher.stdin as unknown as { unref(): void }).unref();
+  return () => void watcher.kill('SIGKILL');
 }
 
 async function load(): Promise<typeof import('@testcontainers/postgresql')> {
