@@ -12,7 +12,7 @@ import { twinOf } from './names.ts';
 import { listObstacles, listRowObstacles, type Obstacle } from './obstacles.ts';
 import { listNewPartitions } from './plan-partitions.ts';
 import type { ConvertRequest } from './request.ts';
-import { findRowFacts } from './row-facts.ts';
+import { allBefore, findRowFacts } from './row-facts.ts';
 import { type ConversionState, findState } from './state.ts';
 import type { TableDescription } from './table-description.ts';
 import { listTakenNames } from './taken-names.ts';
@@ -60,19 +60,8 @@ export async function prepareConversion(
     ...(await ofMaterializedViews(sql, table)),
     ...(await listTakenNames(sql, table, choices, partitions)),
   ];
-  const inRows =
-    !looksAtRows || obstacles.length > 0 || state.proof?.validated
-      ? []
-      : listRowObstacles(
-          await underUtc(sql, (inside) =>
-            findRowFacts(inside, table, {
-              column: choices.column,
-              end: choices.endLiteral,
-              indexed: isIndexed(table, choices.column),
-            }),
-          ),
-          choices,
-        );
+  const isProven = !looksAtRows || state.proof?.validated;
+  const inRows = obstacles.length > 0 || isProven ? [] : await ofRows(sql, table, choices);
   if (obstacles.length + inRows.length > 0) throw unsuitable(table, [...obstacles, ...inRows]);
   return { request, table, choices, partitions, state };
 }
@@ -107,6 +96,17 @@ async function checkPartitioned(sql: Sql, { table, by }: ConvertRequest): Promis
     throw new EduschemaError('table-unsuitable', `${shown(table)} is partitioned by ${column} already`, {
       hint: `eduschema partitions list ${shown(table)} shows how`,
     });
+}
+
+/** What stands in the way among the rows, which are counted when one of them does. */
+async function ofRows(sql: Sql, table: TableDescription, choices: Choices): Promise<Obstacle[]> {
+  const { column, endLiteral: end } = choices;
+  const asked = { column, end, indexed: isIndexed(table, column) };
+  return underUtc(sql, async (inside) =>
+    (await allBefore(inside, table, asked))
+      ? []
+      : listRowObstacles(await findRowFacts(inside, table, asked), choices),
+  );
 }
 
 /** Whether one of its indexes answers for ranges of the column. */

@@ -23,6 +23,22 @@ interface Asked {
 }
 
 /**
+ * Whether all rows have a time before the end: the least that can be asked, as nearly always that is so. They are counted,
+ * as a search for one would be planned as if it came early. Call it under UTC.
+ */
+export async function allBefore(
+  sql: Sql,
+  table: QualifiedName,
+  { column, end }: Pick<Asked, 'column' | 'end'>,
+): Promise<boolean> {
+  const key = quoteIdentifier(column);
+  const [{ all }] = await sql.unsafe<[{ readonly all: boolean }]>(
+    `SELECT count(*) = 0 AS all FROM ONLY ${quoteName(table)} WHERE ${key} IS NULL OR ${key} >= '${end}'`,
+  );
+  return all;
+}
+
+/**
  * Asks the rows: by an index where one begins with the column, else in a scan, and in a second one when not all have a
  * finite time before `end`. Call it under UTC.
  */

@@ -7,7 +7,7 @@ import type { RunState } from './run-state.ts';
 
 /** How rows are copied. */
 export interface BackfillSettings {
-  /** How long a batch is to take. 250 ms without it. */
+  /** How long a batch is to take. 120 ms without it. */
   readonly batchMs?: number | undefined;
   /** How long to rest after each. */
   readonly pauseMs?: number | undefined;
@@ -21,7 +21,7 @@ export type Position = Pick<RunState, 'block' | 'endBlock' | 'file' | 'rows'>;
 
 const firstBlocks = 64;
 const mostBlocks = 8192;
-const defaultBatchMs = 250;
+const defaultBatchMs = 120;
 
 /**
  * The statement that copies the rows of the blocks from `first` up to, and without, `end`. The order of the disk costs the
