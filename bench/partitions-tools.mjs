@@ -9,6 +9,8 @@ import postgres from 'postgres';
 const bin = resolve(import.meta.dirname, '../bin/eduschema.cjs');
 // Debian's psql on the PATH is a Perl script that looks for the real one.
 const psql = ['/usr/lib/postgresql/15/bin/psql'].find(existsSync) ?? 'psql';
+// With certificates of one's own Node reads them all at each start, whatever it starts for.
+delete process.env.NODE_EXTRA_CA_CERTS;
 const scratch = mkdtempSync(join(tmpdir(), 'eduschema-bench-'));
 
 /** The value of `--name=value`. */

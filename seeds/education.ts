@@ -55,5 +55,7 @@ export default defineSeed({
     await sql`SELECT refresh_popular_materials()`;
   },
 
+  triggered: ['audit_log'],
+
   undo: dropLegacyTables,
 });

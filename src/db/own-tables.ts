@@ -9,3 +9,8 @@ export function dedupeRuns({ schema, name }: QualifiedName): QualifiedName {
 export function dedupeLog({ schema, name }: QualifiedName): QualifiedName {
   return { schema, name: `${name}_dedupe_log` };
 }
+
+/** The journal of seeds; it stands beside that of migrations. */
+export function seedJournal({ schema, name }: QualifiedName): QualifiedName {
+  return { schema, name: `${name}_seeds` };
+}

@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres';
 import type { Database } from '../db/connect.ts';
-import { dedupeLog, dedupeRuns } from '../db/own-tables.ts';
+import { dedupeLog, dedupeRuns, seedJournal } from '../db/own-tables.ts';
 import { type SchemaFingerprint, takeFingerprint } from '../db/schema-fingerprint.ts';
 import { toolVersion } from '../tool-version.ts';
 import { hooksJournal, type Journal, repeatableJournal, statementJournal } from './journal.ts';
@@ -140,6 +140,7 @@ export function fingerprintOf(
       planTable(journal),
       dedupeRuns(journal),
       dedupeLog(journal),
+      seedJournal(journal),
     ],
     // Made when they are missing, before anything runs.
     ignoredSchemas: [journal.schema, ...(schema === undefined ? [] : [schema])].filter(

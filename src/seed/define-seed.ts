@@ -18,6 +18,8 @@ export interface TableSeed<Name extends string = string> {
   prepare?(sql: SeedSql, context: SeedContext<Name>): Promise<unknown>;
   /** The last thing in the transaction that writes the rows. */
   finish?(sql: SeedSql, context: SeedContext<Name>, loaded: SeedLoaded): Promise<unknown>;
+  /** Tables that triggers of these write to: their statistics are made anew as well. */
+  readonly triggered?: readonly string[];
   /** After the rows were removed by `--reset`, or never written: undoes what `prepare` made for them. */
   undo?(sql: SeedSql): Promise<unknown>;
 }

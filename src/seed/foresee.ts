@@ -1,6 +1,7 @@
 import type { TransactionSql } from 'postgres';
 import type { Database } from '../db/connect.ts';
 import { inTransaction } from '../db/in-transaction.ts';
+import { seedJournal } from '../db/own-tables.ts';
 import { EduschemaError } from '../errors.ts';
 import { byAuthor } from './by-author.ts';
 import { createContext, createPlace } from './context.ts';
@@ -8,7 +9,7 @@ import { decideRun, type RunWishes } from './decide-run.ts';
 import type { CodeSeed, SeedContext, TableSeed } from './define-seed.ts';
 import { findTable, type TargetTable } from './find-table.ts';
 import { readSeeds, type SeedFile } from './folder.ts';
-import { readRuns, type SeedRun, seedJournal } from './journal.ts';
+import { readRuns, type SeedRun } from './journal.ts';
 import { listLeaves } from './leaves.ts';
 import { findEntries } from './lookup-entries.ts';
 import { checkGiven, type SeedOptions, wishesOf } from './options.ts';

@@ -37,11 +37,6 @@ export interface SeedPart extends QualifiedName {
   readonly tiedTo: { readonly column: string; readonly table: string } | null;
 }
 
-/** The journal of seeds stands beside that of migrations. */
-export function seedJournal({ schema, name }: QualifiedName): QualifiedName {
-  return { schema, name: `${name}_seeds` };
-}
-
 /** All runs, in their order. Empty when nothing was ever seeded. */
 export async function readRuns(sql: Pick<Sql, 'unsafe'>, journal: QualifiedName): Promise<SeedRun[]> {
   const [found] = await sql.unsafe(

@@ -1,11 +1,12 @@
 import type { TransactionSql } from 'postgres';
 import type { Database } from '../db/connect.ts';
 import { quoteIdentifier, quoteName } from '../db/identifiers.ts';
+import { seedJournal } from '../db/own-tables.ts';
 import { EduschemaError } from '../errors.ts';
 import { emptyLeaves } from './empty-leaves.ts';
 import { findTable } from './find-table.ts';
 import { readSeeds } from './folder.ts';
-import { readRuns, removeRuns, type SeedPart, type SeedRun, seedJournal } from './journal.ts';
+import { readRuns, removeRuns, type SeedPart, type SeedRun } from './journal.ts';
 import { findOtherRows, type OtherRows, referencesTo } from './other-rows.ts';
 import { returnKeys } from './reserve-keys.ts';
 import { withSeedWorker } from './seed.ts';

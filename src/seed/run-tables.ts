@@ -1,8 +1,9 @@
 import type { TransactionSql } from 'postgres';
 import type { Database } from '../db/connect.ts';
 import { isConnectionLost } from '../db/explain-error.ts';
-import { type QualifiedName, quoteName } from '../db/identifiers.ts';
+import { type QualifiedName, quoteLiteral, quoteName } from '../db/identifiers.ts';
 import { inTransaction } from '../db/in-transaction.ts';
+import { parseName } from '../db/parse-name.ts';
 import type { Worker } from '../db/worker.ts';
 import { analyzeTables } from './analyze.ts';
 import { byAuthor } from './by-author.ts';
@@ -141,9 +142,10 @@ function loadedOf(parts: readonly SeedPart[]): SeedLoaded {
 }
 
 /** Statistics, outside the transaction of the rows: their locks would be one more thing for it to wait for. */
-async function finishRun({ database, worker, journal, signal }: TableRun, run: SeedRun): Promise<SeedRun> {
+async function finishRun(task: TableRun, run: SeedRun): Promise<SeedRun> {
+  const { database, worker, journal, signal } = task;
   const written = run.parts.flatMap(({ schema, name, rows }) => (rows ? [{ schema, name, rows }] : []));
-  await analyzeTables(database, worker, written, signal);
+  await analyzeTables(database, worker, [...written, ...(await findTriggered(task, run))], signal);
   const done: SeedRun = { ...run, state: 'done' };
   await worker.transaction(`record ${run.seed}`, (sql) => writeRun(sql, journal, done));
   return done;
@@ -165,4 +167,20 @@ async function forget(
     if (plan) await removeRuns(sql, journal, plan.seed, plan.run);
     await seed.undo?.(sql);
   });
+}
+
+/** Those that are there; a name without a schema is in that of the seed's first table. */
+async function findTriggered(
+  { worker, seed: { triggered = [] } }: TableRun,
+  { parts }: SeedRun,
+): Promise<(QualifiedName & { readonly rows: number })[]> {
+  const schema = parts[0]?.schema ?? 'public';
+  const found = [];
+  for (const name of triggered.map((text) => parseName(text, schema))) {
+    const [table] = await worker.session.sql.unsafe(
+      `SELECT to_regclass(${quoteLiteral(quoteName(name))}) IS NOT NULL AS there`,
+    );
+    if (table?.there) found.push({ ...name, rows: 0 });
+  }
+  return found;
 }

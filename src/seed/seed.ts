@@ -1,12 +1,13 @@
 import type { Database } from '../db/connect.ts';
 import type { QualifiedName } from '../db/identifiers.ts';
+import { seedJournal } from '../db/own-tables.ts';
 import type { WorkSettings } from '../db/work-settings.ts';
 import { type Worker, withWorker } from '../db/worker.ts';
 import { byAuthor } from './by-author.ts';
 import { createContext } from './context.ts';
 import type { CodeSeed, TableSeed } from './define-seed.ts';
 import { readSeeds, type SeedFile } from './folder.ts';
-import { createJournal, readRuns, type SeedRun, seedJournal, writeRun } from './journal.ts';
+import { createJournal, readRuns, type SeedRun, writeRun } from './journal.ts';
 import { createLoadProgress } from './load-progress.ts';
 import { checkGiven, type SeedOptions, wishesOf } from './options.ts';
 import { findCurrentVersion, requireVersion } from './required-version.ts';

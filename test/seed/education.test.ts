@@ -164,8 +164,9 @@ describe('eduschema seed', () => {
         SELECT (SELECT reltuples::int FROM pg_class WHERE oid = 'materials'::regclass) AS materials,
                (SELECT sum(reltuples)::int FROM pg_class c JOIN pg_inherits i ON inhrelid = c.oid
                 WHERE inhparent = 'view_logs'::regclass AND reltuples > 0) AS views,
-               (SELECT count(*)::int > 0 FROM pg_stats WHERE tablename = 'view_logs' AND inherited) AS inherited`;
-      expect(plain).toEqual({ materials: 300, views: 3000, inherited: true });
+               (SELECT count(*)::int > 0 FROM pg_stats WHERE tablename = 'view_logs' AND inherited) AS inherited,
+               (SELECT count(*)::int > 0 FROM pg_stats WHERE tablename = 'audit_log' AND inherited) AS audited`;
+      expect(plain).toEqual({ materials: 300, views: 3000, inherited: true, audited: true });
       expect(await sql`SELECT count(*)::int AS n FROM popular_materials`).toEqual(
         await sql`SELECT count(*)::int AS n FROM materials WHERE is_active`,
       );

@@ -1,6 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import postgres from 'postgres';
 import { describe, expect, it } from 'vitest';
 import { migrate } from '../../src/index.ts';
@@ -9,6 +6,7 @@ import { withDatabase } from '../helpers/database.ts';
 import { eduschema } from '../helpers/eduschema.ts';
 import { withFolder } from '../helpers/folder.ts';
 import { startProcess, until } from '../helpers/process.ts';
+import { mountDisk } from '../helpers/small-disk.ts';
 import { clone, countRows, type Library, withSeeds, wrongCounters } from './education.ts';
 
 const tiny = '--materials 40 --downloads 200 --views 300 --dirty 10% --as-of 2026-11-01';
@@ -307,6 +305,10 @@ describe('eduschema seed that cannot', () => {
       const told: [line: string, message: string][] = [
         ['--downloads 10 --materials 0', '10 downloads and 60 views need a material, and there is none'],
         ['--downloads -1', 'downloads is "-1"; it must be a whole number from 0 to 1,000,000,000,000'],
+        [
+          '--materials 1 --downloads 1000000000001',
+          'downloads is "1000000000001"; it must be a whole number from 0 to 1,000,000,000,000',
+        ],
         ['--views 99999999999999999999', 'views is "99999999999999999999"; it must be a whole number'],
         [
           '--materials 3000000000',
@@ -347,7 +349,7 @@ describe('eduschema seed that cannot', () => {
       try {
         // Without the right to mount a disk of that size nothing can be tested.
         if (!disk) return;
-        await admin.unsafe(`CREATE TABLESPACE ${database} LOCATION '${disk}'`);
+        await admin.unsafe(`CREATE TABLESPACE ${database} LOCATION '${disk.place}'`);
         await admin.unsafe(
           `CREATE DATABASE ${pathname.slice(1)} TEMPLATE template0 ENCODING 'UTF8' TABLESPACE ${database}`,
         );
@@ -356,7 +358,7 @@ describe('eduschema seed that cannot', () => {
         const full = await eduschema(line, { cwd: clone, env: { DATABASE_URL: href } });
         const sql = postgres(href, { max: 1 });
         const counts = await countRows(sql);
-        execFileSync('mount', ['-o', 'remount,size=300m', folder]);
+        disk.resize('300m');
         const again = await eduschema(line, { cwd: clone, env: { DATABASE_URL: href } });
 
         expect(full.exitCode).toBe(2);
@@ -371,23 +373,8 @@ describe('eduschema seed that cannot', () => {
         await admin.unsafe(`DROP TABLESPACE IF EXISTS ${database}`);
         await admin.end();
         await server.stop();
-        if (disk) execFileSync('umount', ['-l', folder]);
+        disk?.remove();
       }
     });
   }, 300_000);
 });
-
-/** A small disk in memory, in a folder, with a folder of the server's own in it; undefined where that is not allowed. */
-async function mountDisk(admin: postgres.Sql, folder: string, size: string): Promise<string | undefined> {
-  const [server] = await admin`SELECT current_setting('data_directory') AS data`;
-  try {
-    const { uid, gid } = statSync(server?.data);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' });
-    const disk = join(folder, 'space');
-    mkdirSync(disk);
-    execFileSync('chown', [`${uid}:${gid}`, disk, folder]);
-    return disk;
-  } catch {
-    return undefined;
-  }
-}
