@@ -82,9 +82,9 @@ export async function timePsql(database, statements) {
 
 /**
  * Runs eduschema: seconds, steps with their times, what it printed, and the resident memory of the process and of its
- * session in the server, looked at four times a second (where there is /proc).
+ * session in the server, looked at four times a second (where there is /proc); not with `watches: false`.
  */
-export async function timeEduschema(database, args, { statuses = [0] } = {}) {
+export async function timeEduschema(database, args, { statuses = [0], watches = true } = {}) {
   const steps = [];
   const memory = [];
   const watching = { over: false };
@@ -94,7 +94,7 @@ export async function timeEduschema(database, args, { statuses = [0] } = {}) {
   };
   const result = await run(process.execPath, [bin, ...args, '--json', '--url', database], {
     statuses,
-    onStart: watch,
+    onStart: watches ? watch : undefined,
     onLine: (line) => {
       if (!line.startsWith('{')) return;
       const { event, name } = JSON.parse(line);

@@ -28,12 +28,6 @@ export interface EnsuredTable {
   readonly refused: readonly Refusal[];
 }
 
-/** How it is gone about, beside how the worker waits. */
-export interface EnsureSettings extends WorkSettings {
-  /** Takes its turn with steps that lock something, of whatever table. */
-  readonly inTurn?: (<T>(work: () => Promise<T>) => Promise<T>) | undefined;
-}
-
 /** Others may make partitions as well: so often they may come first. */
 const mostRounds = 5;
 
@@ -48,7 +42,7 @@ export async function ensureTable(
   database: Database,
   name: QualifiedName,
   options: EnsureOptions,
-  settings: EnsureSettings,
+  settings: WorkSettings,
   keep?: AskForSession,
 ): Promise<EnsuredTable> {
   const work = async (worker: Worker) => {
@@ -75,20 +69,15 @@ async function makeAll(run: Run, name: QualifiedName): Promise<readonly Refusal[
   }
 }
 
-function teller(worker: Worker, { onProgress, inTurn }: EnsureSettings): (step: Step) => Promise<void> {
+function teller(worker: Worker, { onProgress }: WorkSettings): (step: Step) => Promise<void> {
   let index = 0;
-  const carryOut = async (step: Step) => {
+  return async (step) => {
     const begun = performance.now();
     onProgress?.({ type: 'started', name: step.title, index, total: ++index });
     await worker.carryOut(step);
     onProgress?.({ type: 'done', name: step.title, durationMs: performance.now() - begun });
   };
-  // Two who attach would wait for each other where both tables reference the same.
-  return (step) => (inTurn && isLocking(step) ? inTurn(() => carryOut(step)) : carryOut(step));
 }
-
-const isLocking = ({ transaction, statements }: Step) =>
-  transaction && statements.some(({ locks = [] }) => locks.length > 0);
 
 async function describeMade({ worker, made, options }: Run, name: QualifiedName): Promise<MadePartition[]> {
   if (made.size === 0) return [];

@@ -1,8 +1,7 @@
 import type { Database } from '../../db/connect.ts';
-import { type QualifiedName, quoteName, showName } from '../../db/identifiers.ts';
+import { type QualifiedName, showName } from '../../db/identifiers.ts';
 import { type AskForSession, withKeptSession } from '../../db/kept-session.ts';
 import { defaultLockTimeout } from '../../db/lock-settings.ts';
-import { createQueue } from '../../db/one-at-a-time.ts';
 import { renderPlan } from '../../db/plan.ts';
 import type { WorkSettings } from '../../db/work-settings.ts';
 import { workerSession } from '../../db/worker.ts';
@@ -24,9 +23,8 @@ export interface Ensured {
 }
 
 /**
- * Makes the partitions that tables lack: of those named, or of all that are partitioned by time. Two at a time: what
- * nobody waits for is made while those of another table are attached, which is done one after the other. When one table
- * fails, the others are done all the same, and then its error is thrown.
+ * Makes the partitions that tables lack: of those named, or of all that are partitioned by time. One after the other;
+ * when one fails, the others are done all the same, and then its error is thrown.
  */
 export async function ensure(
   database: Database,
@@ -35,65 +33,38 @@ export async function ensure(
   settings: WorkSettings,
 ): Promise<Ensured> {
   if (database.facts.inRecovery) return { tables: [], made: [], isStandby: true };
-  const all = names.length > 0 ? names : (await listPartitionedTables(database.sql)).map(({ name }) => name);
-  const tables = [...new Map(all.map((name) => [quoteName(name), name])).values()];
-  const outcomes: Outcome[] = [];
-  const inTurn = createQueue();
-  const ensureOne = async (name: QualifiedName, keep: AskForSession, isFirst: boolean): Promise<Outcome> => {
+  const tables =
+    names.length > 0 ? names : (await listPartitionedTables(database.sql)).map(({ name }) => name);
+  const made: MadePartition[] = [];
+  const failures: Failure[] = [];
+  let script = '';
+  const ensureOne = async (name: QualifiedName, keep: AskForSession) => {
     try {
       settings.signal?.throwIfAborted();
       const situation = await findSituation(database.sql, name, options);
-      if (isComplete(situation)) return {};
+      if (isComplete(situation)) return;
       if (options.dryRun) {
         const { steps, refused } = await planEnsure(database, situation, options);
-        const lockTimeout = settings.lockTimeout ?? defaultLockTimeout;
-        return { script: renderPlan(steps, lockTimeout) + describeRefused(name, refused) };
+        script +=
+          renderPlan(steps, settings.lockTimeout ?? defaultLockTimeout) + describeRefused(name, refused);
+        return;
       }
-      if (!isFirst && !(await isOpened(keep))) return { postponed: true };
-      const { made, refused } = await ensureTable(database, name, options, { ...settings, inTurn }, keep);
-      return refused.length > 0 ? { made, failure: { name, error: refusalError(name, refused) } } : { made };
+      const ensured = await ensureTable(database, name, options, settings, keep);
+      made.push(...ensured.made);
+      if (ensured.refused.length > 0) failures.push({ name, error: refusalError(name, ensured.refused) });
     } catch (error) {
       if (!(error instanceof EduschemaError) || error.code === 'interrupted' || !database.isOpen())
         throw error;
-      return { failure: { name, error } };
+      failures.push({ name, error });
     }
   };
-  const todo = [...tables.entries()];
   // A session for each table would look everything in the catalogue up anew.
-  const work = (isFirst: boolean) =>
-    withKeptSession(database, workerSession(settings), async (keep) => {
-      for (let next = todo.shift(); next; next = todo.shift()) {
-        const [index, name] = next;
-        const outcome = await ensureOne(name, keep, isFirst);
-        if (outcome.postponed) return void todo.unshift(next);
-        outcomes[index] = outcome;
-      }
-    });
-  const ended = await Promise.allSettled([work(true), ...(tables.length > 1 ? [work(false)] : [])]);
-  for (const end of ended) if (end.status === 'rejected') throw end.reason;
-  await work(true);
-  const made = outcomes.flatMap((outcome) => outcome.made ?? []);
-  const failures = outcomes.flatMap((outcome) => outcome.failure ?? []);
+  await withKeptSession(database, workerSession(settings), async (keep) => {
+    for (const name of tables) await ensureOne(name, keep);
+  });
   if (failures.length > 0) throw failed(failures, made);
-  const script = outcomes.map((outcome) => outcome.script ?? '').join('');
   return { tables, made, isStandby: false, ...(options.dryRun ? { script } : {}) };
 }
-
-/** What came of one table. */
-interface Outcome {
-  readonly made?: readonly MadePartition[];
-  readonly failure?: Failure;
-  readonly script?: string;
-  /** There was no session for it beside the first: it is the first one's to do. */
-  readonly postponed?: boolean;
-}
-
-/** A role may have no more sessions to itself than two. */
-const isOpened = (keep: AskForSession): Promise<boolean> =>
-  keep().then(
-    () => true,
-    () => false,
-  );
 
 interface Failure {
   readonly name: QualifiedName;
