@@ -1,8 +1,10 @@
 import type { Sql } from 'postgres';
+import { quoteIdentifier, quoteName } from '../../db/identifiers.ts';
 import { underUtc } from '../catalogue.ts';
 import { type Choices, shown } from '../convert/choices.ts';
 import { checkDay, chooseAll } from '../convert/choose.ts';
 import { todayIn } from '../convert/first-end.ts';
+import { outgoingOf } from '../convert/incoming.ts';
 import { listObstacles, listRowObstacles, type Obstacle } from '../convert/obstacles.ts';
 import {
   isIndexed,
@@ -52,6 +54,7 @@ export async function prepareSplit(
     ...listObstacles(table, choices),
     ...ofCopying(table),
     ...(await ofRowSecurity(sql, table)),
+    ...(await ofReferenced(sql, table)),
     ...(await ofMaterializedViews(sql, table)),
     ...(await findRemains(sql, table)).taken.map((name) => ({
       what: `${shown({ schema: table.schema, name })} exists already, and the conversion needs its name`,
@@ -128,6 +131,24 @@ async function ofRowSecurity(sql: Sql, table: TableDescription): Promise<Obstacl
       remedy: 'use a role with BYPASSRLS',
     },
   ];
+}
+
+/** The swap locks what foreign keys reference before it gives the partitions theirs; who may not would learn it last. */
+async function ofReferenced(sql: Sql, table: TableDescription): Promise<Obstacle[]> {
+  const found: Obstacle[] = [];
+  const locking = `UPDATE, DELETE, TRUNCATE${table.server >= 170000 ? ', MAINTAIN' : ''}`;
+  for (const references of new Set(outgoingOf(table).map((key) => quoteName(key.references)))) {
+    const [facts] = await sql<[{ user: string; mayLock: boolean; mayReference: boolean }]>`
+      SELECT current_user AS user, has_table_privilege(${references}, ${locking}) AS "mayLock",
+             has_table_privilege(${references}, 'REFERENCES') AS "mayReference"`;
+    const lacks = [...(facts.mayReference ? [] : ['REFERENCES']), ...(facts.mayLock ? [] : ['UPDATE'])];
+    if (lacks.length > 0)
+      found.push({
+        what: `${facts.user} lacks ${lacks.join(' and ')} on ${references.replaceAll('"', '')}, which is referenced and is to be locked for the swap`,
+        remedy: `GRANT ${lacks.join(', ')} ON ${references} TO ${quoteIdentifier(facts.user)}; or use its owner (--role)`,
+      });
+  }
+  return found;
 }
 
 function ofEarliest({ earliest }: RowFacts, { column, keepsBefore }: Choices): Obstacle[] {
