@@ -55,6 +55,7 @@ const statisticsOf = listOf(
   `jsonb_build_object('schema', sn.nspname, 'name', s.stxname, 'columns', pg_get_statisticsobjdef_columns(s.oid),
      'kinds', (SELECT coalesce(jsonb_agg(CASE k WHEN 'd' THEN 'ndistinct' WHEN 'f' THEN 'dependencies' ELSE 'mcv' END ORDER BY k), '[]')
                FROM unnest(s.stxkind) k WHERE k <> 'e'),
+     'mine', pg_has_role(s.stxowner, 'USAGE'), 'owner', pg_get_userbyid(s.stxowner),
      'target', nullif(s.stxstattarget, -1), 'comment', obj_description(s.oid, 'pg_statistic_ext'))`,
   's.stxname',
   `pg_statistic_ext s JOIN pg_namespace sn ON sn.oid = s.stxnamespace WHERE s.stxrelid = c.oid`,

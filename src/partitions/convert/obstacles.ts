@@ -190,8 +190,14 @@ function ofFollowers(
 }
 
 /** What the session may not change, and would have to. */
-export function listRightObstacles({ publications, dependents, incomingKeys }: TableDescription): Obstacle[] {
+export function listRightObstacles({
+  publications,
+  dependents,
+  incomingKeys,
+  statistics,
+}: TableDescription): Obstacle[] {
   const things: [string, Owned][] = [
+    ...statistics.map((found): [string, Owned] => [`the statistics object ${shown(found)}`, found]),
     ...dependents.views.map((view): [string, Owned] => [`the view ${shown(view)}`, view]),
     ...dependents.materializedViews.map((view): [string, Owned] => [
       `the materialized view ${shown(view)}`,

@@ -215,7 +215,7 @@ export interface PublicationDescription {
   readonly hasPartitioned: boolean;
 }
 
-export interface StatisticsDescription extends QualifiedName {
+export interface StatisticsDescription extends QualifiedName, Owned {
   readonly kinds: readonly string[];
   readonly columns: string;
   readonly target: number | null;
