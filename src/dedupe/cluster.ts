@@ -6,7 +6,10 @@ import { at, equal, listOf, numbered } from './row-sql.ts';
 import type { Scope } from './scope.ts';
 import { columnOf, nameOf, type TableFacts } from './table-facts.ts';
 
-/** Each duplicate (`l1 ...`) with the row that it goes into (`s1 ...`), numbered so that clusters are together. */
+/**
+ * Each duplicate (`l1 ...`) with the row that it goes into (`s1 ...`), numbered in the order of these: clusters are together,
+ * and a batch works on neighbours in the indexes, not on a page here and a page there.
+ */
 export const clusterTable = 'pg_temp.eduschema_clusters';
 
 /** What clustering has found. */
@@ -65,7 +68,7 @@ members AS (
   WINDOW w AS (PARTITION BY f.eduschema_cluster ORDER BY ${source === undefined ? '' : 'f.eduschema_keep DESC, '}${choices.order.by})
 )${ruled ? `,\nrules AS (SELECT m.cluster, ${rule} AS rule FROM members m JOIN ${name} t ON ${equal('t', key, numbered('m', 'k', key.length))} GROUP BY m.cluster)` : ''}
 SELECT n, max(n) OVER (PARTITION BY d.cluster) AS last, d.cluster, ${ruled ? 'r.rule' : source === undefined ? `'exact'` : `'file'`}::text AS rule, ${names('l')}, ${names('s')}
-FROM (SELECT row_number() OVER (ORDER BY cluster, place) AS n, cluster,
+FROM (SELECT row_number() OVER (ORDER BY ${names('s')}, place) AS n, cluster,
         ${key.map((_, index) => `k${index + 1} AS l${index + 1}`).join(', ')}, ${names('s')}
       FROM members WHERE place > 1) d${ruled ? ' JOIN rules r ON r.cluster = d.cluster' : ''}`;
 }
