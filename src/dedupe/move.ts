@@ -1,4 +1,5 @@
 import { quoteIdentifier, quoteName } from '../db/identifiers.ts';
+import { among } from './among.ts';
 import { type Pairs, sides } from './pairs.ts';
 import type { Reference } from './references.ts';
 import { at, equal, imageOf } from './row-sql.ts';
@@ -50,6 +51,7 @@ export function moveChildren(
   });
   const conditions = [
     equal('c', columns, losers),
+    ...[among(scope, reference, pairs, ['l']) ?? []].flat(),
     ...survivors.map((value) => `${value} IS NOT NULL`),
     ...going(reference.child, 'c', [pairs]),
   ];

@@ -1,5 +1,6 @@
 import { quoteName, showName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
+import { among } from './among.ts';
 import { going } from './move.ts';
 import { type Pairs, sides } from './pairs.ts';
 import type { Reference } from './references.ts';
@@ -17,14 +18,15 @@ export function countChildren(
   pairs: Pairs,
   when: 'before' | 'after',
 ): string {
-  const counts = references.map(([number, { child, columns, referred }]) => {
+  const counts = references.map(([number, reference]) => {
+    const { child, columns, referred } = reference;
     const of = (which: 'l' | 's') =>
       `SELECT ${sides(pairs, which, 'p', referred).join(', ')} FROM ${pairs.name} p`;
     const names = columns.map((_, i) => `o${i + 1}`);
-    const conditions = [
-      equal('c', columns, numbered('x', 'o', columns.length)),
-      ...(when === 'before' ? going(child, 'c', [pairs]) : []),
-    ];
+    const staying = when === 'before' ? going(child, 'c', [pairs]) : [];
+    const listed = among(scope, reference, pairs, when === 'before' ? ['l', 's'] : ['s']);
+    if (listed) return countOf(scope, number, child, [listed, ...staying]);
+    const conditions = [equal('c', columns, numbered('x', 'o', columns.length)), ...staying];
     const parents =
       when === 'before'
         ? `${of('l')} UNION ${of('s')}`
@@ -40,8 +42,12 @@ export function countOrphans(
   references: readonly (readonly [number, Reference])[],
   pairs: Pairs,
 ): string {
-  const counts = references.map(([number, { child, columns, referred }]) => {
-    const conditions = [equal('c', columns, sides(pairs, 'l', 'p', referred)), ...going(child, 'c', [pairs])];
+  const counts = references.map(([number, reference]) => {
+    const { child, columns, referred } = reference;
+    const staying = going(child, 'c', [pairs]);
+    const listed = among(scope, reference, pairs, ['l']);
+    if (listed) return countOf(scope, number, child, [listed, ...staying]);
+    const conditions = [equal('c', columns, sides(pairs, 'l', 'p', referred)), ...staying];
     return `(SELECT count(*)::float8 FROM ${nameIn(scope, child)} c JOIN ${pairs.name} p ON ${conditions.join(' AND ')}) AS r${number}`;
   });
   return `SELECT ${counts.join(', ')}`;
@@ -63,6 +69,9 @@ export function countRemoved(
   });
   return `SELECT ${counts.join(', ')}`;
 }
+
+const countOf = (scope: Scope, number: number, child: number, conditions: readonly string[]) =>
+  `(SELECT count(*)::float8 FROM ${nameIn(scope, child)} c WHERE ${conditions.join(' AND ')}) AS r${number}`;
 
 const nameIn = (scope: Scope, table: number) => quoteName((scope.tables[table] as TableFacts).name);
 
