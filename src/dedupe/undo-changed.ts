@@ -30,7 +30,7 @@ export async function undoChanged({
     `SELECT count(*)::float8 AS rows, pg_catalog.to_jsonb(ARRAY(SELECT DISTINCT k FROM ${log} l, jsonb_object_keys(l.old_values) k WHERE ${where} ORDER BY k)) AS columns
      FROM ${log} l WHERE ${where}`,
   );
-  if (!table || !key) {
+  if (!table || !key?.every((column) => table.columns.some(({ name }) => name === column))) {
     tally.addProblem(target, 'are of a table that is gone', logged.rows);
     await sql.unsafe(`UPDATE ${log} l SET problem = 'the table is gone' WHERE ${where}`);
     return [];
@@ -47,14 +47,19 @@ export async function undoChanged({
   );
   const [values, problems] = [
     columns.map((column) => valueBack(table, column, sums)),
-    columns.map((column) => problemOf(table, column, sums)),
+    [
+      ...columns.map((column) => problemOf(table, column, sums)),
+      ...logged.columns
+        .filter((name) => !table.columns.some((column) => column.name === name))
+        .map((column) => `CASE WHEN ${wasChanged(column)} THEN ${quoteLiteral(column)} END`),
+    ],
   ];
   await sql.unsafe(`CREATE TEMPORARY TABLE ${name.replace('pg_temp.', '')} ON COMMIT DROP AS
-    SELECT l.keys, ${key.map((column, i) => `${at('t', column)} AS k${i + 1}`).join(', ')}, ${values.map((value, i) => `${value} AS t${i + 1}`).join(', ')},
+    SELECT l.keys, ${[...key.map((column, i) => `${at('t', column)} AS k${i + 1}`), ...values.map((value, i) => `${value} AS t${i + 1}`)].join(', ')},
            nullif(concat_ws(', ', ${problems.join(', ')}), '') AS problem
     FROM ${log} l JOIN ${quoteName(table.name)} t ON ${equal('t', key, keys)} WHERE ${where}`);
   const back = { name, table, key, columns };
-  await sql.unsafe(applyBack(back, columns));
+  if (columns.length > 0) await sql.unsafe(applyBack(back, columns));
   const [found] = await sql.unsafe<[{ rows: number; changed: number }]>(
     `SELECT count(*)::float8 AS rows, (count(*) FILTER (WHERE problem IS NOT NULL))::float8 AS changed FROM ${name}`,
   );

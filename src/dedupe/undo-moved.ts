@@ -2,6 +2,7 @@ import { quoteIdentifier, quoteLiteral, quoteName } from '../db/identifiers.ts';
 import { at, equal, imageOf } from './row-sql.ts';
 import { columnOf, type TableFacts } from './table-facts.ts';
 import type { UndoStep } from './undo-batch.ts';
+import { backWithout } from './undo-removed.ts';
 
 /** Lets children refer to what they referred to, where they still refer to what they were moved to. */
 export async function undoMoved({ sql, run, tables, log, where, target, tally }: UndoStep): Promise<void> {
@@ -10,7 +11,7 @@ export async function undoMoved({ sql, run, tables, log, where, target, tally }:
   const { key } = run.targets.tables[reference.child] as (typeof run.targets.tables)[number];
   const width = key?.length ?? 1;
   const ks = Array.from({ length: width }, (_, i) => `k${i + 1}`);
-  const refused = `${log} r WHERE r.run = ${run.run} AND r.op = 'removed' AND r.target = ${reference.parent} AND r.problem IS NOT NULL`;
+  const refused = `${log} r WHERE r.run = ${run.run} AND r.op = 'removed' AND r.target = ${reference.parent} AND r.problem IS NOT NULL AND NOT starts_with(r.problem, ${quoteLiteral(backWithout)})`;
   await sql.unsafe('DROP TABLE IF EXISTS pg_temp.eduschema_moved');
   await sql.unsafe(`CREATE TEMPORARY TABLE eduschema_moved ON COMMIT DROP AS SELECT l.old_values AS old, l.new_values AS new, ${ks.map((k) => `k.${k}`).join(', ')}
     FROM ${log} l CROSS JOIN LATERAL unnest(${ks.map((_, i) => `(l.keys[${i + 1}])::text[]`).join(', ')}) AS k (${ks.join(', ')}) WHERE ${where}`);

@@ -5,6 +5,9 @@ import { columnOf } from './table-facts.ts';
 import type { UndoStep } from './undo-batch.ts';
 import type { Back } from './undo-changed.ts';
 
+/** What is noted in the log for a row that is back, but has lost columns meanwhile. */
+export const backWithout = 'is back without ';
+
 /** Puts rows back that were removed. One that the server does not take is left in the log, with what it said. */
 export async function undoRemoved({
   sql,
@@ -40,6 +43,7 @@ export async function undoRemoved({
     SELECT ${columns.map((_, i) => `r.t${i + 1}`).join(', ')} FROM ${name} r`;
   const refused: { readonly n: number; readonly reason: string }[] = [];
   await insertRows(sql, insert, 1, logged.rows, refused);
+  await insertAgain(sql, insert, refused);
   for (const { n, reason } of refused) {
     await sql.unsafe(
       `UPDATE ${log} l SET problem = ${quoteLiteral(reason)} FROM ${name} r WHERE ${where} AND r.n = ${n} AND r.keys = l.keys`,
@@ -47,10 +51,19 @@ export async function undoRemoved({
     await sql.unsafe(`DELETE FROM ${name} WHERE n = ${n}`);
     tally.addProblem(target, `could not be put back: ${reason}`, 1);
   }
+  const lost = logged.columns.filter((column) => !table.columns.some((one) => one.name === column));
+  if (lost.length > 0) {
+    const had = lost.map((column) => `l.old_values ->> ${quoteLiteral(column)} IS NOT NULL`).join(' OR ');
+    const without = lost.join(', ');
+    const { count } = await sql.unsafe(
+      `UPDATE ${log} l SET problem = ${quoteLiteral(`${backWithout}${without}`)} WHERE ${where} AND (${had})`,
+    );
+    tally.addProblem(target, `are back without what they had in ${without}, which is gone`, count);
+  }
   await sql.unsafe(`DELETE FROM ${log} l WHERE ${where}`);
   tally.add(target, 'restored', logged.rows - refused.length);
   const sums = new Map(run.targets.sums).get(target) ?? [];
-  if (!key || sums.length === 0) return [];
+  if (!key?.every((column) => columns.includes(column)) || sums.length === 0) return [];
   const again = `pg_temp.eduschema_sums_${step}`;
   const pick = (column: string) => `r.t${columns.indexOf(column) + 1}`;
   const kept = sums.filter((column) => columns.includes(column));
@@ -58,6 +71,21 @@ export async function undoRemoved({
     SELECT ${key.map((column, i) => `${pick(column)} AS k${i + 1}`).join(', ')}, ${kept.map((column, i) => `${pick(column)} AS t${i + 1}`).join(', ')} FROM ${name} r`);
   return [{ name: again, table, key, columns: kept }];
 }
+
+/** A row can refer to another that came after it, as its half was tried first: once more, as long as that helps. */
+async function insertAgain(
+  sql: TransactionSql,
+  insert: string,
+  refused: { n: number; reason: string }[],
+): Promise<void> {
+  for (let before = refused.length + 1; refused.length < before && refused.length > 0; ) {
+    const again = refused.splice(0);
+    before = again.length;
+    for (const { n } of again) await insertRows(sql, insert, n, n, refused);
+  }
+}
+
+const leftOut = 'a trigger or a rule of the table leaves it out';
 
 /** All at once; where the server refuses, halves, down to the row that it does not take. */
 async function insertRows(
@@ -69,12 +97,18 @@ async function insertRows(
 ): Promise<void> {
   if (from > to) return;
   try {
-    await sql.savepoint((inner) => inner.unsafe(`${insert} WHERE r.n BETWEEN ${from} AND ${to}`));
+    await sql.savepoint(async (inner) => {
+      const { count } = await inner.unsafe(`${insert} WHERE r.n BETWEEN ${from} AND ${to}`);
+      if (count !== to - from + 1) throw new Error(leftOut);
+    });
   } catch (error) {
     // 23: a constraint stands against the row; P0: a trigger.
-    if (!isServerError(error) || !/^(23|P0)/.test(error.code)) throw error;
+    const isRefused = isServerError(error)
+      ? /^(23|P0)/.test(error.code)
+      : error instanceof Error && error.message === leftOut;
+    if (!isRefused) throw error;
     if (from === to) {
-      refused.push({ n: from, reason: error.message });
+      refused.push({ n: from, reason: (error as Error).message });
       return;
     }
     const middle = Math.floor((from + to) / 2);

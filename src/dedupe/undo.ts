@@ -42,9 +42,9 @@ export async function undoDedupe(
     await worker.session.sql.unsafe(textSettings);
     // Another session may have been at it while this one waited for its turn.
     const run = await chooseRun(worker.session.sql, journal, chosen.run);
+    const tables = await findTables(worker.session.sql, run, database.facts.versionNumber);
     const index = await dropIndex(worker, journal, run);
     const tally = createUndoTally(run.targets);
-    const tables = await findTables(worker.session.sql, run, database.facts.versionNumber);
     await worker.transaction('begin the undo', (sql) =>
       updateRun(sql, journal, run.run, { state: 'undoing' }),
     );
@@ -108,17 +108,23 @@ async function dropIndex(
 ): Promise<string | null> {
   if (enforced === null) return null;
   const index = { schema: table.schema, name: enforced };
+  const [found] = await worker.session.sql.unsafe(`SELECT to_regclass($1) IS NOT NULL AS there`, [
+    quoteName(index),
+  ]);
   await worker.alone(`drop ${showName(index)}`, `DROP INDEX CONCURRENTLY IF EXISTS ${quoteName(index)}`);
   await worker.transaction('record that the index is gone', (sql) =>
     updateRun(sql, journal, run, { enforced: null }),
   );
-  return showName(index);
+  return found?.there ? showName(index) : null;
 }
 
-/** The tables of the run as they are now; undefined for one that is gone. */
+/**
+ * The tables of the run as they are now; undefined for one that is gone. Throws `table-unsuitable` when the rows that were
+ * merged cannot be told apart any more.
+ */
 async function findTables(
   sql: Pick<Sql, 'unsafe'>,
-  { targets }: DedupeRun,
+  { run, table, targets }: DedupeRun,
   version: number,
 ): Promise<(TableFacts | undefined)[]> {
   const tables: (TableFacts | undefined)[] = [];
@@ -128,5 +134,15 @@ async function findTables(
     ]);
     tables.push(found?.oid ? await describeTable(sql, found.oid, version) : undefined);
   }
+  const [root] = tables;
+  const missing = targets.tables[0]?.key?.find(
+    (column) => !root?.columns.some(({ name }) => name === column),
+  );
+  if (root && missing !== undefined)
+    throw new EduschemaError(
+      'table-unsuitable',
+      `${showName(table)} has no column ${missing} any more, by which run ${run} knows its rows`,
+      { hint: 'give the column its name back; nothing was changed' },
+    );
   return tables;
 }
