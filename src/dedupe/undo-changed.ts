@@ -1,5 +1,6 @@
 import type { TransactionSql } from 'postgres';
 import { quoteIdentifier, quoteLiteral, quoteName } from '../db/identifiers.ts';
+import { inHalves, type Refused } from './in-halves.ts';
 import { at, equal, numbered } from './row-sql.ts';
 import { columnOf, type TableFacts } from './table-facts.ts';
 import type { UndoStep } from './undo-batch.ts';
@@ -55,25 +56,36 @@ export async function undoChanged({
     ],
   ];
   await sql.unsafe(`CREATE TEMPORARY TABLE ${name.replace('pg_temp.', '')} ON COMMIT DROP AS
-    SELECT l.keys, ${[...key.map((column, i) => `${at('t', column)} AS k${i + 1}`), ...values.map((value, i) => `${value} AS t${i + 1}`)].join(', ')},
+    SELECT row_number() OVER () AS n, NULL::text AS refused, l.keys, ${[...key.map((column, i) => `${at('t', column)} AS k${i + 1}`), ...values.map((value, i) => `${value} AS t${i + 1}`)].join(', ')},
            nullif(concat_ws(', ', ${problems.join(', ')}), '') AS problem
     FROM ${log} l JOIN ${quoteName(table.name)} t ON ${equal('t', key, keys)} WHERE ${where}`);
   const back = { name, table, key, columns };
-  if (columns.length > 0) await sql.unsafe(applyBack(back, columns));
+  const refused = columns.length > 0 ? await apply(sql, back, logged.rows) : [];
+  for (const { n, reason } of refused) {
+    await sql.unsafe(`UPDATE ${name} SET refused = ${quoteLiteral(reason)}, problem = NULL WHERE n = ${n}`);
+    tally.addProblem(target, `could not be set back: ${reason}`, 1);
+  }
   const [found] = await sql.unsafe<[{ rows: number; changed: number }]>(
     `SELECT count(*)::float8 AS rows, (count(*) FILTER (WHERE problem IS NOT NULL))::float8 AS changed FROM ${name}`,
   );
-  tally.add(target, 'changed', found.rows - found.changed);
+  tally.add(target, 'changed', found.rows - found.changed - refused.length);
   tally.addProblem(target, 'were changed since', found.changed);
   tally.addProblem(target, 'are gone since', logged.rows - found.rows, false);
   await sql.unsafe(
-    `DELETE FROM ${log} l USING ${name} b WHERE ${where} AND b.keys = l.keys AND b.problem IS NULL`,
+    `DELETE FROM ${log} l USING ${name} b WHERE ${where} AND b.keys = l.keys AND b.problem IS NULL AND b.refused IS NULL`,
   );
   await sql.unsafe(
-    `UPDATE ${log} l SET problem = coalesce((SELECT 'changed since: ' || b.problem FROM ${name} b WHERE b.keys = l.keys), 'the row is gone since') WHERE ${where}`,
+    `UPDATE ${log} l SET problem = coalesce((SELECT coalesce('could not be set back: ' || b.refused, 'changed since: ' || b.problem) FROM ${name} b WHERE b.keys = l.keys), 'the row is gone since') WHERE ${where}`,
   );
+  if (refused.length > 0) await sql.unsafe(`DELETE FROM ${name} WHERE refused IS NOT NULL`);
   return [back];
 }
+
+/** Returns the rows that a constraint or a trigger keeps as they are. */
+const apply = (sql: TransactionSql, back: Back, rows: number): Promise<Refused[]> =>
+  inHalves(sql, { from: 1, to: rows }, async (inner, { from, to }) => {
+    await inner.unsafe(`${applyBack(back, back.columns)} AND b.n BETWEEN ${from} AND ${to}`);
+  });
 
 const was = (column: string) => `(l.old_values ->> ${quoteLiteral(column)})`;
 const became = (column: string) => `(l.new_values ->> ${quoteLiteral(column)})`;

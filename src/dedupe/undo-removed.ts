@@ -1,6 +1,6 @@
 import type { TransactionSql } from 'postgres';
-import { isServerError } from '../db/explain-error.ts';
 import { quoteIdentifier, quoteLiteral, quoteName } from '../db/identifiers.ts';
+import { inHalves, leftOut, type Range, type Refused } from './in-halves.ts';
 import { columnOf } from './table-facts.ts';
 import type { UndoStep } from './undo-batch.ts';
 import type { Back } from './undo-changed.ts';
@@ -41,9 +41,7 @@ export async function undoRemoved({
     SELECT row_number() OVER (ORDER BY l.keys) AS n, l.keys, ${values.join(', ')} FROM ${log} l WHERE ${where}`);
   const insert = `INSERT INTO ${quoteName(table.name)} (${columns.map(quoteIdentifier).join(', ')}) OVERRIDING SYSTEM VALUE
     SELECT ${columns.map((_, i) => `r.t${i + 1}`).join(', ')} FROM ${name} r`;
-  const refused: { readonly n: number; readonly reason: string }[] = [];
-  await insertRows(sql, insert, 1, logged.rows, refused);
-  await insertAgain(sql, insert, refused);
+  const refused = await insertRows(sql, insert, logged.rows);
   for (const { n, reason } of refused) {
     await sql.unsafe(
       `UPDATE ${log} l SET problem = ${quoteLiteral(reason)} FROM ${name} r WHERE ${where} AND r.n = ${n} AND r.keys = l.keys`,
@@ -73,46 +71,17 @@ export async function undoRemoved({
 }
 
 /** A row can refer to another that came after it, as its half was tried first: once more, as long as that helps. */
-async function insertAgain(
-  sql: TransactionSql,
-  insert: string,
-  refused: { n: number; reason: string }[],
-): Promise<void> {
-  for (let before = refused.length + 1; refused.length < before && refused.length > 0; ) {
-    const again = refused.splice(0);
-    before = again.length;
-    for (const { n } of again) await insertRows(sql, insert, n, n, refused);
+async function insertRows(sql: TransactionSql, insert: string, rows: number): Promise<Refused[]> {
+  const one = async (inner: TransactionSql, { from, to }: Range) => {
+    const { count } = await inner.unsafe(`${insert} WHERE r.n BETWEEN ${from} AND ${to}`);
+    if (count !== to - from + 1) throw new Error(leftOut);
+  };
+  let refused = await inHalves(sql, { from: 1, to: rows }, one);
+  for (let before = Number.POSITIVE_INFINITY; refused.length > 0 && refused.length < before; ) {
+    before = refused.length;
+    const again: Refused[] = [];
+    for (const { n } of refused) again.push(...(await inHalves(sql, { from: n, to: n }, one)));
+    refused = again;
   }
-}
-
-const leftOut = 'a trigger or a rule of the table leaves it out';
-
-/** All at once; where the server refuses, halves, down to the row that it does not take. */
-async function insertRows(
-  sql: TransactionSql,
-  insert: string,
-  from: number,
-  to: number,
-  refused: { n: number; reason: string }[],
-): Promise<void> {
-  if (from > to) return;
-  try {
-    await sql.savepoint(async (inner) => {
-      const { count } = await inner.unsafe(`${insert} WHERE r.n BETWEEN ${from} AND ${to}`);
-      if (count !== to - from + 1) throw new Error(leftOut);
-    });
-  } catch (error) {
-    // 23: a constraint stands against the row; P0: a trigger.
-    const isRefused = isServerError(error)
-      ? /^(23|P0)/.test(error.code)
-      : error instanceof Error && error.message === leftOut;
-    if (!isRefused) throw error;
-    if (from === to) {
-      refused.push({ n: from, reason: (error as Error).message });
-      return;
-    }
-    const middle = Math.floor((from + to) / 2);
-    await insertRows(sql, insert, from, middle, refused);
-    await insertRows(sql, insert, middle + 1, to, refused);
-  }
+  return refused;
 }

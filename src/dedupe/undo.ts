@@ -52,10 +52,15 @@ export async function undoDedupe(
     settings.onProgress?.({ type: 'started', name: title, index: 0, total: 1 });
     const started = performance.now();
     for (let batch = run.batches; batch > 0; batch--) {
-      const done = await worker.transaction(title, async (sql) => {
-        const one = await undoBatch(sql, { journal, run, tables }, batch);
-        await updateRun(sql, journal, run.run, { batches: batch - 1 });
-        return one;
+      const undoOne = (atOnce: boolean) =>
+        worker.transaction(title, async (sql) => {
+          const one = await undoBatch(sql, { journal, run, tables }, batch, atOnce);
+          await updateRun(sql, journal, run.run, { batches: batch - 1 });
+          return one;
+        });
+      const done = await undoOne(false).catch((error: unknown) => {
+        if (!isConstraint(error)) throw error;
+        return undoOne(true);
       });
       tally.addAll(done);
     }
@@ -66,6 +71,10 @@ export async function undoDedupe(
     return { run: run.run, table: shown, rows: tally.rows(), problems: tally.problems(), index };
   });
 }
+
+/** A deferred one: others are asked row by row, and stop nothing. */
+const isConstraint = (error: unknown) =>
+  error instanceof EduschemaError && String(error.details?.sqlstate).startsWith('23');
 
 async function chooseRun(
   sql: Pick<Sql, 'unsafe'>,

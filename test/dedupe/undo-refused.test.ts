@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest';
+import { withDatabase } from '../helpers/database.ts';
+import { contentsOf, merge, one, undo } from './duplicates.ts';
+
+const log = `SELECT string_agg(op || ': ' || problem, '; ' ORDER BY op) FROM schema_versions_dedupe_log`;
+
+describe('dedupe undo, when the database does not take a row any more', () => {
+  it(
+    'leaves the row that a deferred foreign key stands against, and puts back the others',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`CREATE TABLE shelves (id int PRIMARY KEY); INSERT INTO shelves VALUES (1), (2);
+        CREATE TABLE books (id int PRIMARY KEY, name text, shelf int CONSTRAINT stands REFERENCES shelves DEFERRABLE INITIALLY DEFERRED);
+        INSERT INTO books VALUES (1, 'a', 1), (2, 'a', 2), (3, 'b', 1), (4, 'b', 1);`);
+      await merge(test, { table: 'books', key: ['name'] });
+      await sql`DELETE FROM shelves WHERE id = 2`;
+
+      expect((await undo(test)).problems).toMatchObject([{ table: 'public.books', rows: 1, lost: true }]);
+
+      expect((await contentsOf(sql, 'books')).books).toEqual(['(1,a,1)', '(3,b,1)', '(4,b,1)']);
+      expect(await one(sql, log)).toBe(
+        'removed: insert or update on table "books" violates foreign key constraint "stands"',
+      );
+    }),
+  );
+
+  it(
+    'leaves a child whose old place somebody else has taken, with a key and without, and moves the others',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`CREATE TABLE books (id int PRIMARY KEY, name text); INSERT INTO books VALUES (1, 'a'), (2, 'a');
+        CREATE TABLE clicks (id int PRIMARY KEY, book_id int, day int, UNIQUE (book_id, day)); INSERT INTO clicks VALUES (1, 2, 1), (2, 2, 2), (3, 2, 3);
+        CREATE TABLE seen (book_id int, day int); CREATE UNIQUE INDEX ON seen (book_id, day); INSERT INTO seen VALUES (2, 1), (2, 2);`);
+      await merge(test, { table: 'books', key: ['name'], references: ['clicks.book_id', 'seen.book_id'] });
+      await sql`INSERT INTO clicks VALUES (9, 2, 1)`;
+      await sql`INSERT INTO seen VALUES (2, 2)`;
+
+      expect((await undo(test)).problems).toMatchObject([
+        { table: 'public.seen', rows: 1, lost: true },
+        { table: 'public.clicks', rows: 1, lost: true },
+      ]);
+
+      expect(await contentsOf(sql, 'books', 'clicks', 'seen')).toEqual({
+        books: ['(1,a)', '(2,a)'],
+        clicks: ['(1,1,1)', '(2,2,2)', '(3,2,3)', '(9,2,1)'],
+        seen: ['(1,2)', '(2,1)', '(2,2)'],
+      });
+      expect(await one(sql, log)).toContain('moved: could not be moved back: duplicate key value');
+    }),
+  );
+
+  it(
+    'leaves a value that a constraint keeps, and sets back the others',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`CREATE TABLE books (id int PRIMARY KEY, name text, note text, hits int);
+        INSERT INTO books VALUES (1, 'a', NULL, 1), (2, 'a', 'n', 2), (3, 'b', 'y', 1), (4, 'b', 'z', 5);`);
+      await merge(test, { table: 'books', key: ['name'], sum: ['hits'], fill: ['note'] });
+      await sql`ALTER TABLE books ALTER note SET NOT NULL`;
+
+      expect((await undo(test)).problems).toMatchObject([
+        { problem: expect.stringContaining('could not be set back: null value in column "note"'), rows: 1 },
+      ]);
+
+      expect((await contentsOf(sql, 'books')).books).toEqual([
+        '(1,a,n,3)',
+        '(2,a,n,2)',
+        '(3,b,y,1)',
+        '(4,b,z,5)',
+      ]);
+    }),
+  );
+});
