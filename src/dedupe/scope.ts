@@ -43,6 +43,7 @@ export async function findScope(
   const add = (reference: Reference) => {
     references.push(reference);
     const child = tables[reference.child] as TableFacts;
+    if (child.hasHeirs && nameOf(child)) throw hasHeirs(child);
     if (collidingIndexes(child, reference).length === 0) return;
     if (!nameOf(child) && collidingIndexes(child, reference).some(({ predicate }) => predicate))
       throw cannotName(child, reference);
@@ -200,6 +201,15 @@ function isLooser(
     {
       hint: `give the columns the type and the collation of those in ${showName(parent)}; for a type in a schema of its own, add that to search_path`,
     },
+  );
+}
+
+function hasHeirs({ name }: TableFacts): EduschemaError {
+  const shown = showName(name);
+  return new EduschemaError(
+    'table-unsuitable',
+    `${shown} has tables that inherit from it, whose rows can have the same keys as its own: an undo could not tell them apart`,
+    { hint: 'end that first (NO INHERIT), or make it a partitioned table' },
   );
 }
 

@@ -4,6 +4,7 @@ import { inHalves, leftOut, type Range, type Refused } from './in-halves.ts';
 import { columnOf } from './table-facts.ts';
 import type { UndoStep } from './undo-batch.ts';
 import type { Back } from './undo-changed.ts';
+import { setAsTheyWere } from './undo-overwritten.ts';
 
 /** What is noted in the log for a row that is back, but has lost columns meanwhile. */
 export const backWithout = 'is back without ';
@@ -49,6 +50,21 @@ export async function undoRemoved({
     await sql.unsafe(`DELETE FROM ${name} WHERE n = ${n}`);
     tally.addProblem(target, `could not be put back: ${reason}`, 1);
   }
+  const sums = new Map(run.targets.sums).get(target) ?? [];
+  const isKnown = key?.every((column) => columns.includes(column)) === true;
+  if (isKnown) {
+    const returned = { name, rows: logged.rows, table, key, columns };
+    const rest = columns.filter((column) => !key.includes(column) && !sums.includes(column));
+    const other = await setAsTheyWere(sql, returned, rest);
+    if (other) {
+      const which = other.columns.join(', ');
+      const { count } = await sql.unsafe(
+        `UPDATE ${log} l SET problem = ${quoteLiteral(`${backWithout}its ${which}`)} FROM ${name} r JOIN ${quoteName(table.name)} t ON ${other.where}
+         WHERE ${where} AND r.keys = l.keys`,
+      );
+      tally.addProblem(target, `are back with another ${which}, which a trigger sets`, count);
+    }
+  }
   const lost = logged.columns.filter((column) => !table.columns.some((one) => one.name === column));
   if (lost.length > 0) {
     const had = lost.map((column) => `l.old_values ->> ${quoteLiteral(column)} IS NOT NULL`).join(' OR ');
@@ -60,8 +76,7 @@ export async function undoRemoved({
   }
   await sql.unsafe(`DELETE FROM ${log} l WHERE ${where}`);
   tally.add(target, 'restored', logged.rows - refused.length);
-  const sums = new Map(run.targets.sums).get(target) ?? [];
-  if (!key?.every((column) => columns.includes(column)) || sums.length === 0) return [];
+  if (!isKnown || sums.length === 0) return [];
   const again = `pg_temp.eduschema_sums_${step}`;
   const pick = (column: string) => `r.t${columns.indexOf(column) + 1}`;
   const kept = sums.filter((column) => columns.includes(column));

@@ -35,6 +35,13 @@ describe('dedupe, when something is in the way', () => {
       await refused({ table: 'nothing' }, 'table-missing', 'public.nothing');
       await refused({ table: 'seen' }, 'table-unsuitable', 'is no table');
       await refused({ table: 'bare', key: ['name'] }, 'table-unsuitable', 'has no primary key');
+      await test.sql`CREATE TABLE old_loans () INHERITS (loans)`;
+      await refused(
+        { table: 'books', key: ['name'] },
+        'table-unsuitable',
+        'public.loans has tables that inherit',
+      );
+      await test.sql`DROP TABLE old_loans`;
       await test.sql`CREATE TABLE twice (n int NOT NULL, name text)`;
       await test.sql`INSERT INTO twice VALUES (1, 'a'), (1, 'b'), (0, 'a')`;
       await test.sql`CREATE UNIQUE INDEX CONCURRENTLY ON twice (n)`.catch(() => {});

@@ -70,4 +70,35 @@ describe('dedupe undo, when the database does not take a row any more', () => {
       ]);
     }),
   );
+
+  it.each([
+    ['INSERT', '2020-01-02', []],
+    [
+      'INSERT OR UPDATE',
+      '2030-01-01',
+      [
+        {
+          table: 'public.books',
+          problem: 'are back with another changed_at, which a trigger sets',
+          rows: 1,
+          lost: true,
+        },
+      ],
+    ],
+  ] as const)(
+    'sets a time as it was that a trigger sets with %s, or says that it could not',
+    (events, time, problems) =>
+      withDatabase(async (test) => {
+        const { sql } = test;
+        await sql.unsafe(`CREATE TABLE books (id int PRIMARY KEY, name text, changed_at date); INSERT INTO books VALUES (1, 'a', '2020-01-01'), (2, 'a', '2020-01-02');
+        CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.changed_at := '2030-01-01'; RETURN new; END $$;
+        CREATE TRIGGER touch BEFORE ${events} ON books FOR EACH ROW EXECUTE FUNCTION touch();`);
+        await merge(test, { table: 'books', key: ['name'] });
+
+        expect((await undo(test)).problems).toEqual(problems);
+
+        expect(await one(sql, 'SELECT changed_at::text FROM books WHERE id = 2')).toBe(time);
+        expect(await one(sql, 'SELECT count(*)::int FROM schema_versions_dedupe_log')).toBe(problems.length);
+      })(),
+  );
 });
