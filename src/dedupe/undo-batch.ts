@@ -53,6 +53,9 @@ export async function undoBatch(
     else backs.push(...(await undoChanged(one)));
   }
   await sql.unsafe('SET CONSTRAINTS ALL IMMEDIATE');
-  for (const back of backs) await settleChanged(sql, back);
+  for (const back of backs) {
+    const { columns, rows } = await settleChanged(sql, back);
+    tally.addProblem(back.target, `have another ${columns.join(', ')}, which a trigger sets`, rows);
+  }
   return tally;
 }

@@ -10,6 +10,8 @@ export interface Back {
   /** A temporary table: `k1 ...` and `t1 ...`, as SQL. */
   readonly name: string;
   readonly table: TableFacts;
+  /** Its number. */
+  readonly target: number;
   readonly key: readonly string[];
   readonly columns: readonly string[];
 }
@@ -59,7 +61,7 @@ export async function undoChanged({
     SELECT row_number() OVER () AS n, NULL::text AS refused, l.keys, ${[...key.map((column, i) => `${at('t', column)} AS k${i + 1}`), ...values.map((value, i) => `${value} AS t${i + 1}`)].join(', ')},
            nullif(concat_ws(', ', ${problems.join(', ')}), '') AS problem
     FROM ${log} l JOIN ${quoteName(table.name)} t ON ${equal('t', key, keys)} WHERE ${where}`);
-  const back = { name, table, key, columns };
+  const back = { name, table, target, key, columns };
   const refused = columns.length > 0 ? await apply(sql, back, logged.rows) : [];
   for (const { n, reason } of refused) {
     await sql.unsafe(`UPDATE ${name} SET refused = ${quoteLiteral(reason)}, problem = NULL WHERE n = ${n}`);
@@ -125,17 +127,33 @@ function applyBack({ name, table, key, columns }: Back, wanted: readonly string[
     WHERE ${equal('t', key, numbered('b', 'k', key.length))} AND (${differs.join(' OR ')})`;
 }
 
-/** Sets once more, alone, what triggers have changed behind it: a time of change, a counter. */
-export async function settleChanged(sql: TransactionSql, back: Back): Promise<void> {
-  const { name, table, key, columns } = back;
-  if (columns.length === 0) return;
-  const counts = columns.map(
-    (column, i) =>
-      `count(*) FILTER (WHERE ${at('t', column)}::text IS DISTINCT FROM b.t${i + 1}::text) > 0 AS d${i + 1}`,
+/**
+ * Sets once more, alone, what triggers have changed behind it: a time of change, a counter. Returns the columns that are not
+ * as they should be even so, and in how many rows.
+ */
+export async function settleChanged(
+  sql: TransactionSql,
+  back: Back,
+): Promise<{ readonly columns: readonly string[]; readonly rows: number }> {
+  const first = await findDifferent(sql, back, back.columns);
+  if (first.rows === 0) return first;
+  await sql.unsafe(applyBack(back, first.columns));
+  return findDifferent(sql, back, first.columns);
+}
+
+async function findDifferent(
+  sql: TransactionSql,
+  { name, table, key, columns }: Back,
+  wanted: readonly string[],
+): Promise<{ readonly columns: readonly string[]; readonly rows: number }> {
+  if (wanted.length === 0) return { columns: [], rows: 0 };
+  const differs = wanted.map(
+    (column) => `${at('t', column)}::text IS DISTINCT FROM b.t${columns.indexOf(column) + 1}::text`,
   );
-  const [found = {}] = await sql.unsafe<Record<string, boolean>[]>(
-    `SELECT ${counts.join(', ')} FROM ${name} b JOIN ${quoteName(table.name)} t ON ${equal('t', key, numbered('b', 'k', key.length))}`,
+  const counts = differs.map((one, i) => `count(*) FILTER (WHERE ${one}) > 0 AS d${i + 1}`);
+  const [found = {}] = await sql.unsafe<Record<string, boolean | number>[]>(
+    `SELECT (count(*) FILTER (WHERE ${differs.join(' OR ')}))::float8 AS rows, ${counts.join(', ')}
+     FROM ${name} b JOIN ${quoteName(table.name)} t ON ${equal('t', key, numbered('b', 'k', key.length))}`,
   );
-  const wanted = columns.filter((_, i) => found[`d${i + 1}`]);
-  if (wanted.length > 0) await sql.unsafe(applyBack(back, wanted));
+  return { columns: wanted.filter((_, i) => found[`d${i + 1}`]), rows: Number(found.rows ?? 0) };
 }

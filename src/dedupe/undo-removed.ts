@@ -82,7 +82,7 @@ export async function undoRemoved({
   const kept = sums.filter((column) => columns.includes(column));
   await sql.unsafe(`CREATE TEMPORARY TABLE ${again.replace('pg_temp.', '')} ON COMMIT DROP AS
     SELECT ${key.map((column, i) => `${pick(column)} AS k${i + 1}`).join(', ')}, ${kept.map((column, i) => `${pick(column)} AS t${i + 1}`).join(', ')} FROM ${name} r`);
-  return [{ name: again, table, key, columns: kept }];
+  return [{ name: again, table, target, key, columns: kept }];
 }
 
 /** A row can refer to another that came after it, as its half was tried first: once more, as long as that helps. */

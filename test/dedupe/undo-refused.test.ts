@@ -101,4 +101,25 @@ describe('dedupe undo, when the database does not take a row any more', () => {
         expect(await one(sql, 'SELECT count(*)::int FROM schema_versions_dedupe_log')).toBe(problems.length);
       })(),
   );
+
+  it(
+    'says that a time could not be set back where a trigger sets it with every update',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`CREATE TABLE books (id int PRIMARY KEY, name text, hits int, changed_at date); INSERT INTO books VALUES (1, 'a', 1, '2020-01-01'), (2, 'a', 2, '2020-01-02');
+        CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.changed_at := '2030-01-01'; RETURN new; END $$;
+        CREATE TRIGGER touch BEFORE UPDATE ON books FOR EACH ROW EXECUTE FUNCTION touch();`);
+      await merge(test, { table: 'books', key: ['name'], sum: ['hits'] });
+
+      expect((await undo(test)).problems).toEqual([
+        {
+          table: 'public.books',
+          problem: 'have another changed_at, which a trigger sets',
+          rows: 1,
+          lost: true,
+        },
+      ]);
+      expect((await contentsOf(sql, 'books')).books).toEqual(['(1,a,1,2030-01-01)', '(2,a,2,2020-01-02)']);
+    }),
+  );
 });
