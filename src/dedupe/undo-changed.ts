@@ -100,14 +100,16 @@ function valueBack(table: TableFacts, column: string, sums: readonly string[]): 
   if (!sums.includes(column))
     return `CASE WHEN ${wasChanged(column)} AND ${now}::text IS NOT DISTINCT FROM ${became(column)} THEN ${was(column)}::${type} ELSE ${now} END`;
   const less = `${now} - (${became(column)}::numeric - coalesce(${was(column)}::numeric, 0))`;
-  return `CASE WHEN ${wasChanged(column)} AND NOT (${isTooLow(table, column)})
+  // What nobody has touched since is as it was to the last digit; a difference of floats would not be.
+  return `CASE WHEN ${wasChanged(column)} AND ${now}::text = ${became(column)} THEN ${was(column)}::${type}
+    WHEN ${wasChanged(column)} AND NOT (${isTooLow(table, column)})
     THEN CASE WHEN ${was(column)} IS NULL AND ${less} = 0 THEN NULL ELSE (${less})::${type} END ELSE ${now} END`;
 }
 
 /** A counter that was set back since. */
 function isTooLow(_table: TableFacts, column: string): string {
   const added = `(${became(column)}::numeric - coalesce(${was(column)}::numeric, 0))`;
-  return `${at('t', column)} IS NULL OR ${added} > 0 AND ${at('t', column)} >= 0 AND ${at('t', column)} < ${added}`;
+  return `${at('t', column)} IS NULL OR ${at('t', column)}::text <> ${became(column)} AND ${added} > 0 AND ${at('t', column)} >= 0 AND ${at('t', column)} < ${added}`;
 }
 
 function problemOf(table: TableFacts, column: string, sums: readonly string[]): string {

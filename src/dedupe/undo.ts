@@ -25,8 +25,8 @@ export interface UndoResult {
  * Puts back what a run has done, the last one without a number, from its last batch on: rows that are gone, what referred to
  * them, and values of the rows that they went into; counters by the difference, so that what came since stays. What
  * was changed since is left and told. An undo that was cut off is gone on with.
- * Throws `run-missing` for a run that is none or is undone already, and `usage` while a later run on the same
- * table stands.
+ * Throws `run-missing` for a run that is none or is undone already, and `usage` while a later run stands that had to do with
+ * one of its tables.
  */
 export async function undoDedupe(
   database: Database,
@@ -72,6 +72,12 @@ export async function undoDedupe(
   });
 }
 
+/** Then what the earlier one has to put back can be in the log of the later one. */
+function shareTable({ targets: one }: DedupeRun, { targets: other }: DedupeRun): boolean {
+  const names = other.tables.map(({ name }) => showName(name));
+  return one.tables.some(({ name }) => names.includes(showName(name)));
+}
+
 /** A deferred one: others are asked row by row, and stop nothing. */
 const isConstraint = (error: unknown) =>
   error instanceof EduschemaError && String(error.details?.sqlstate).startsWith('23');
@@ -97,11 +103,11 @@ async function chooseRun(
     throw new EduschemaError('run-missing', `run ${run.run} on ${showName(run.table)} is undone already`, {
       hint: known ? `runs that can be undone: ${known}` : 'nothing else can be undone',
     });
-  const later = standing.find((one) => one.run > run.run && showName(one.table) === showName(run.table));
+  const later = standing.find((one) => one.run > run.run && shareTable(one, run));
   if (later)
     throw new EduschemaError(
       'usage',
-      `run ${later.run} on ${showName(run.table)} came after run ${run.run}`,
+      `run ${later.run} on ${showName(later.table)} came after run ${run.run} on ${showName(run.table)}, and changed rows of the same tables`,
       {
         hint: `undo it first: eduschema dedupe undo ${later.run}`,
       },

@@ -4,7 +4,7 @@ import { contentsOf, merge, one, undo } from './duplicates.ts';
 
 const log = `SELECT string_agg(op || ': ' || problem, '; ' ORDER BY op) FROM schema_versions_dedupe_log`;
 
-describe('dedupe undo, when the database does not take a row any more', () => {
+describe('dedupe undo, row by row', () => {
   it(
     'leaves the row that a deferred foreign key stands against, and puts back the others',
     withDatabase(async (test) => {
@@ -120,6 +120,42 @@ describe('dedupe undo, when the database does not take a row any more', () => {
         },
       ]);
       expect((await contentsOf(sql, 'books')).books).toEqual(['(1,a,1,2030-01-01)', '(2,a,2,2020-01-02)']);
+    }),
+  );
+
+  it(
+    'sets a sum that nobody has touched since back to the last digit, below zero as well',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`CREATE TABLE books (id int PRIMARY KEY, name text, a numeric, b float8, c real, d int);
+        INSERT INTO books VALUES (1, 'x', 1.5, 0.1, 0.1, -5), (2, 'x', 2.75, 0.2, 0.2, 7)`);
+      const before = await contentsOf(sql, 'books');
+      await merge(test, { table: 'books', key: ['name'], sum: ['a', 'b', 'c', 'd'] });
+
+      expect((await undo(test)).problems).toEqual([]);
+
+      expect(await contentsOf(sql, 'books')).toEqual(before);
+    }),
+  );
+
+  it(
+    'waits for a later run on another table that has removed children of this one',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`CREATE TABLE books (id int PRIMARY KEY, name text); INSERT INTO books VALUES (1, 'x'), (2, 'x');
+        CREATE TABLE words (id int PRIMARY KEY, name text); INSERT INTO words VALUES (1, 'a'), (2, 'a');
+        CREATE TABLE tagged (book int REFERENCES books ON DELETE CASCADE, word int REFERENCES words, PRIMARY KEY (book, word)); INSERT INTO tagged VALUES (2, 1), (2, 2);`);
+      const before = await contentsOf(sql, 'books', 'words', 'tagged');
+      await merge(test, { table: 'words', key: ['name'] });
+      await merge(test, { table: 'books', key: ['name'] });
+
+      await expect(undo(test, 1)).rejects.toMatchObject({
+        code: 'usage',
+        hint: expect.stringContaining('undo 2'),
+      });
+      await undo(test);
+      await undo(test);
+      expect(await contentsOf(sql, 'books', 'words', 'tagged')).toEqual(before);
     }),
   );
 });
