@@ -10,6 +10,8 @@ export interface Reference {
   readonly referred: readonly string[];
   /** The name of the foreign key; null for a declared reference. */
   readonly constraint: string | null;
+  /** Whether the server holds it, and locks what is referred to: not a declared one, nor a key that is NOT ENFORCED. */
+  readonly enforced: boolean;
   /** Whether an index begins with the columns. */
   readonly indexed: boolean;
 }
@@ -17,6 +19,7 @@ export interface Reference {
 /** A foreign key as the catalogue has it. */
 export interface ForeignKey {
   readonly constraint: string;
+  readonly enforced: boolean;
   readonly childOid: number;
   readonly columns: readonly string[];
   readonly referred: readonly string[];
@@ -64,7 +67,7 @@ export function listForeignKeys(
     `SELECT o.conname AS constraint, o.conrelid AS "childOid", ${namesOf('o.conrelid', 'o.conkey')} AS columns,
             ${namesOf('o.confrelid', 'o.confkey')} AS referred, ${isIndexed('o.conrelid', 'o.conkey')} AS indexed,
             ${version >= 180000 ? 'o.conperiod' : 'false'} AS temporal,
-            ${isLooser} AS looser, o.confupdtype IN ('n', 'd') AS "cutsOff"
+            ${version >= 180000 ? 'o.conenforced' : 'true'} AS enforced, ${isLooser} AS looser, o.confupdtype IN ('n', 'd') AS "cutsOff"
      FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_class c ON c.oid = o.conrelid
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE o.contype = 'f' AND o.conparentid = 0

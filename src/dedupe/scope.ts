@@ -69,6 +69,7 @@ export async function findScope(
         columns: [column],
         referred: nameOf(root) ?? [],
         constraint: null,
+        enforced: false,
         indexed,
       });
   }

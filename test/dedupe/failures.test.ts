@@ -235,6 +235,26 @@ describe('dedupe, when something is in the way', () => {
   );
 
   it(
+    'moves what is about to be written under a foreign key that is not enforced',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      if ((await one<number>(sql, `current_setting('server_version_num')::int`)) < 180000) return;
+      await sql.unsafe(
+        `${library(1)} DROP TABLE loans; CREATE TABLE loans (id int PRIMARY KEY, book int REFERENCES books NOT ENFORCED)`,
+      );
+      const client = await openClient(test, 'application');
+      await client.begin('INSERT INTO loans VALUES (1, 4)');
+
+      const merging = merge(test, request);
+      await sleep(1500);
+      await client.sql.unsafe('COMMIT');
+      await merging;
+
+      expect((await contentsOf(sql, 'loans')).loans).toEqual(['(1,1)']);
+    }),
+  );
+
+  it(
     'keeps its log from those who may read all other tables: it has rows that policies hide',
     withDatabase(async (test) => {
       const { sql, createUser, connectAs } = test;
