@@ -42,7 +42,7 @@ export async function mergeBatch(
     changes: new Map(),
     tangled: false,
   };
-  for (const child of declaredChildren(scope))
+  for (const child of looseChildren(scope))
     await sql.unsafe(`LOCK TABLE ${quoteName(child)} IN SHARE ROW EXCLUSIVE MODE`);
   await sql.unsafe(lockClusters(scope, from, to));
   await sql.unsafe(fillPairs(scope, choices, pairs, from, to));
@@ -73,8 +73,8 @@ export async function mergeBatch(
   return tally;
 }
 
-/** Tables without a foreign key: no lock on a row keeps others from referring to it there. */
-function declaredChildren({ tables, references }: Scope): QualifiedName[] {
-  const children = references.filter(({ constraint }) => constraint === null).map(({ child }) => child);
+/** Tables without a foreign key that is enforced: no lock on a row keeps others from referring to it there. */
+function looseChildren({ tables, references }: Scope): QualifiedName[] {
+  const children = references.filter(({ enforced }) => !enforced).map(({ child }) => child);
   return [...new Set(children)].sort((a, b) => a - b).map((child) => (tables[child] as TableFacts).name);
 }

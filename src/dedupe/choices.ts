@@ -28,7 +28,7 @@ export function chooseFor(scope: Scope, request: DedupeRequest): Choices {
     match: parseMatch(request.match),
     order: orderOf(scope, request.keep),
     sums,
-    fill: chooseFill(root, request.fill, [...key, ...(sums.get(0) ?? [])]),
+    fill: chooseFill(scope, request.fill, [...key, ...(sums.get(0) ?? [])]),
   };
 }
 
@@ -88,12 +88,15 @@ function chooseSums(scope: Scope, { sum }: DedupeRequest): Map<number, string[]>
 }
 
 function chooseFill(
-  root: TableFacts,
+  { tables, references }: Scope,
   fill: DedupeRequest['fill'],
   taken: readonly string[],
 ): readonly string[] {
   if (fill === undefined) return [];
-  const own = nameOf(root) ?? [];
+  const root = tables[0] as TableFacts;
+  // What it refers to may go itself, or be the row that it would be written into.
+  const merged = references.filter(({ child }) => child === 0).flatMap(({ columns }) => columns);
+  const own = [...(nameOf(root) ?? []), ...merged];
   if (fill !== true) {
     const wrong = fill
       .map((column) => checkColumn(root, column))

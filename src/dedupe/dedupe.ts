@@ -5,7 +5,7 @@ import { type Worker, withWorker } from '../db/worker.ts';
 import { checkKey } from './check-key.ts';
 import { type Choices, chooseFor } from './choices.ts';
 import { findClusters } from './cluster.ts';
-import { beginRun, endRuns, targetsOf, updateRun } from './journal.ts';
+import { beginRun, endRuns, removedBefore, targetsOf, updateRun } from './journal.ts';
 import { mergeAll } from './merge-all.ts';
 import type { DedupeRequest } from './request.ts';
 import { checkRights } from './rights.ts';
@@ -111,7 +111,14 @@ async function withClusters<T>(
     const started = performance.now();
     const survey = await worker.transaction(title, async (transaction) => {
       const source =
-        request.clusters === undefined ? undefined : await readSource(transaction, scope, request.clusters);
+        request.clusters === undefined
+          ? undefined
+          : await readSource(
+              transaction,
+              scope,
+              request.clusters,
+              await removedBefore(transaction, settings.journal, request.table, describe(request)),
+            );
       const found = await findClusters(transaction, scope, choices, source);
       return thoroughly && found.duplicates > 0
         ? takeSurvey(transaction, scope, choices, found)

@@ -5,7 +5,7 @@ import { type Worker, withWorker } from '../db/worker.ts';
 import { EduschemaError } from '../errors.ts';
 import type { Choices } from './choices.ts';
 import { type DedupePlan, type DedupeResult, type DedupeSettings, dedupe } from './dedupe.ts';
-import { updateRun } from './journal.ts';
+import { readRuns, updateRun } from './journal.ts';
 import { keyParts } from './match.ts';
 import type { DedupeRequest } from './request.ts';
 import type { TableFacts } from './table-facts.ts';
@@ -96,6 +96,7 @@ async function enforce(
       );
     }
     if (found) await drop(worker, index);
+    await recordIndex(worker, settings, table, index, run);
     try {
       await worker.alone(
         `make ${shown}`,
@@ -106,9 +107,28 @@ async function enforce(
       await drop(worker, index);
       return undefined;
     }
-    if (run !== undefined) await updateRun(sql, settings.journal, run, { enforced: index.name });
     return { index: shown, made: true };
   });
+}
+
+/**
+ * Before it is made, so that an undo drops it even when nobody could say any more that it was; without a run of its own
+ * with the last one that stands, whose rows it would keep out.
+ */
+async function recordIndex(
+  worker: Worker,
+  { journal }: DedupeSettings,
+  table: TableFacts,
+  index: QualifiedName,
+  run: number | undefined,
+): Promise<void> {
+  const runs = await readRuns(worker.session.sql, journal, table.name);
+  const last = runs.filter(({ state }) => state !== 'undone').at(-1);
+  const owner = run ?? (last?.enforced ? undefined : last?.run);
+  if (owner === undefined) return;
+  await worker.transaction(`record ${showName(index)}`, (sql) =>
+    updateRun(sql, journal, owner, { enforced: index.name }),
+  );
 }
 
 async function drop(worker: Worker, index: QualifiedName): Promise<void> {

@@ -149,6 +149,21 @@ export async function beginRun(
   return begun as DedupeRun;
 }
 
+/** SQL for the keys of the rows that an unfinished run which asked for the same has merged; undefined without one. */
+export async function removedBefore(
+  sql: Pick<Sql, 'unsafe'>,
+  journal: QualifiedName,
+  table: QualifiedName,
+  request: string,
+): Promise<string | undefined> {
+  const runs = await readRuns(sql, journal, table);
+  const same = runs.find((run) => run.state === 'running' && run.request === request);
+  return (
+    same &&
+    `SELECT keys FROM ${quoteName(dedupeLog(journal))} WHERE run = ${same.run} AND op = 'removed' AND target = 0`
+  );
+}
+
 /** Ends runs that were cut off when all that they were asked for was done. */
 export async function endRuns(
   sql: Pick<Sql, 'unsafe'>,

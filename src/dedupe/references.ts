@@ -10,6 +10,8 @@ export interface Reference {
   readonly referred: readonly string[];
   /** The name of the foreign key; null for a declared reference. */
   readonly constraint: string | null;
+  /** Whether the server holds it, and locks what is referred to: not a declared one, nor a key that is NOT ENFORCED. */
+  readonly enforced: boolean;
   /** Whether an index begins with the columns. */
   readonly indexed: boolean;
 }
@@ -17,12 +19,17 @@ export interface Reference {
 /** A foreign key as the catalogue has it. */
 export interface ForeignKey {
   readonly constraint: string;
+  readonly enforced: boolean;
   readonly childOid: number;
   readonly columns: readonly string[];
   readonly referred: readonly string[];
   readonly indexed: boolean;
   /** PERIOD: the child refers to a stretch of time, not to a row. */
   readonly temporal: boolean;
+  /** Whether the foreign key takes values for the same that `=` does not: it would cascade to rows that we do not see. */
+  readonly looser: boolean;
+  /** ON UPDATE SET NULL or SET DEFAULT: a new key of the row referred to cuts it off. */
+  readonly cutsOff: boolean;
 }
 
 /** Whether an index of the table with `oid` begins with the columns `attnums`, both as SQL. */
@@ -36,6 +43,17 @@ const namesOf = (oid: string, attnums: string) => `(
   SELECT jsonb_agg(a.attname ORDER BY k.place) FROM unnest(${attnums}) WITH ORDINALITY k (attnum, place)
   JOIN pg_catalog.pg_attribute a ON a.attrelid = ${oid} AND a.attnum = k.attnum)`;
 
+/** A foreign key compares by the type and the collation of the columns referred to. */
+const isLooser = `EXISTS (
+  SELECT FROM unnest(o.conkey, o.confkey, o.conpfeqop) k (child, parent, operator)
+  JOIN pg_catalog.pg_operator p ON p.oid = k.operator
+  JOIN pg_catalog.pg_attribute c ON c.attrelid = o.conrelid AND c.attnum = k.child
+  JOIN pg_catalog.pg_type t ON t.oid = c.atttypid
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = o.confrelid AND a.attnum = k.parent
+  WHERE NOT pg_operator_is_visible(k.operator)
+    OR p.oprleft = 'bpchar'::regtype AND coalesce(nullif(t.typbasetype, 0), t.oid) <> 'bpchar'::regtype
+    OR c.attcollation <> a.attcollation AND EXISTS (SELECT FROM pg_catalog.pg_collation l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic))`;
+
 /**
  * The foreign keys that refer to the table with that oid, or to a partition of it alone: of a partitioned child once, also
  * one that a partition alone has.
@@ -48,7 +66,8 @@ export function listForeignKeys(
   return sql.unsafe<ForeignKey[]>(
     `SELECT o.conname AS constraint, o.conrelid AS "childOid", ${namesOf('o.conrelid', 'o.conkey')} AS columns,
             ${namesOf('o.confrelid', 'o.confkey')} AS referred, ${isIndexed('o.conrelid', 'o.conkey')} AS indexed,
-            ${version >= 180000 ? 'o.conperiod' : 'false'} AS temporal
+            ${version >= 180000 ? 'o.conperiod' : 'false'} AS temporal,
+            ${version >= 180000 ? 'o.conenforced' : 'true'} AS enforced, ${isLooser} AS looser, o.confupdtype IN ('n', 'd') AS "cutsOff"
      FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_class c ON c.oid = o.conrelid
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE o.contype = 'f' AND o.conparentid = 0

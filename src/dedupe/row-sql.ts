@@ -31,6 +31,12 @@ export function imageOf(alias: string, columns: readonly ColumnFacts[]): string 
   return `pg_catalog.jsonb_object(ARRAY[${names}]::text[], ARRAY[${values}]::text[])`;
 }
 
-/** The settings under which text is what it was when it was written: for the session that merges or undoes. */
+/**
+ * The settings of the session that merges or undoes: text is what it was when it was written, and `=` compares values of an
+ * extension's type (citext) as that type does, wherever the extension is; else it would compare them as text.
+ */
 export const textSettings = `SET datestyle = 'ISO, YMD'; SET timezone = 'UTC'; SET intervalstyle = 'postgres';
-SET extra_float_digits = 1; SET bytea_output = 'hex'; SET xmloption = 'content'; SET jit = off; SET client_min_messages = warning`;
+SET extra_float_digits = 1; SET bytea_output = 'hex'; SET xmloption = 'content'; SET jit = off; SET client_min_messages = warning;
+SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', nullif(pg_catalog.current_setting('search_path'), ''),
+  (SELECT pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(n.nspname), ', ') FROM pg_catalog.pg_extension e
+   JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE n.nspname <> 'pg_catalog')), false)`;

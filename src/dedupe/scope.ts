@@ -37,11 +37,13 @@ export async function findScope(
     const known = tables.findIndex((table) => table.oid === oid);
     return known >= 0 ? known : tables.push(await describeTable(sql, oid, version)) - 1;
   };
+  const cutting: Reference[] = [];
   const followed = new Set<number>();
   const toFollow = [0];
   const add = (reference: Reference) => {
     references.push(reference);
     const child = tables[reference.child] as TableFacts;
+    if (child.hasHeirs && nameOf(child)) throw hasHeirs(child);
     if (collidingIndexes(child, reference).length === 0) return;
     if (!nameOf(child) && collidingIndexes(child, reference).some(({ predicate }) => predicate))
       throw cannotName(child, reference);
@@ -52,9 +54,11 @@ export async function findScope(
     if (followed.has(parent)) continue;
     followed.add(parent);
     const { oid, name } = tables[parent] as TableFacts;
-    for (const { childOid, temporal, ...key } of await listForeignKeys(sql, oid, version)) {
+    for (const { childOid, temporal, looser, cutsOff, ...key } of await listForeignKeys(sql, oid, version)) {
       const child = await numberOf(childOid);
       if (temporal) throw isTemporal(name, tables[child] as TableFacts, key.constraint);
+      if (looser) throw isLooser(name, tables[child] as TableFacts, key);
+      if (cutsOff) cutting.push({ ...key, child, parent });
       add({ ...key, child, parent });
     }
     if (parent > 0) continue;
@@ -65,9 +69,16 @@ export async function findScope(
         columns: [column],
         referred: nameOf(root) ?? [],
         constraint: null,
+        enforced: false,
         indexed,
       });
   }
+  const cut = cutting.find(({ parent, referred }) =>
+    references.some(
+      ({ child, columns }) => child === parent && columns.some((one) => referred.includes(one)),
+    ),
+  );
+  if (cut) throw cutsOffWhenMoved(tables, cut);
   return { tables, references };
 }
 
@@ -177,6 +188,41 @@ function isTemporal(parent: QualifiedName, child: TableFacts, constraint: string
     'table-unsuitable',
     `${showName(child.name)} refers to stretches of time of ${showName(parent)} (${constraint}, PERIOD)`,
     { hint: 'rows to which such a foreign key refers cannot be merged' },
+  );
+}
+
+function isLooser(
+  parent: QualifiedName,
+  child: TableFacts,
+  { constraint, columns }: Pick<Reference, 'constraint' | 'columns'>,
+): EduschemaError {
+  return new EduschemaError(
+    'table-unsuitable',
+    `${constraint} of ${showName(child.name)} compares ${columns.join(', ')} with ${showName(parent)} by other rules than = does, so that not all rows that refer to it would be found`,
+    {
+      hint: `give the columns the type and the collation of those in ${showName(parent)}; for a type in a schema of its own, add that to search_path`,
+    },
+  );
+}
+
+function hasHeirs({ name }: TableFacts): EduschemaError {
+  const shown = showName(name);
+  return new EduschemaError(
+    'table-unsuitable',
+    `${shown} has tables that inherit from it, whose rows can have the same keys as its own: an undo could not tell them apart`,
+    { hint: 'end that first (NO INHERIT), or make it a partitioned table' },
+  );
+}
+
+function cutsOffWhenMoved(
+  tables: readonly TableFacts[],
+  { child, parent, constraint }: Reference,
+): EduschemaError {
+  const [of, to] = [child, parent].map((number) => showName((tables[number] as TableFacts).name));
+  return new EduschemaError(
+    'table-unsuitable',
+    `rows of ${of} would lose what they refer to: ${constraint} sets them to NULL or a default when rows of ${to} are moved`,
+    { hint: `make ${constraint} ON UPDATE CASCADE` },
   );
 }
 

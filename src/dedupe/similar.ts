@@ -8,7 +8,7 @@ import { type Choices, chooseFor } from './choices.ts';
 import type { DedupeSettings } from './dedupe.ts';
 import type { DedupeRequest } from './request.ts';
 import { checkRights } from './rights.ts';
-import { at } from './row-sql.ts';
+import { at, textSettings } from './row-sql.ts';
 import { findScope, type Scope } from './scope.ts';
 import { nameOf, type TableFacts } from './table-facts.ts';
 
@@ -53,6 +53,7 @@ export function findSimilar(
 ): Promise<SimilarResult> {
   return withWorker(database, `duplicates of ${showName(request.table)}`, settings, async (worker) => {
     const { sql } = worker.session;
+    await sql.unsafe(textSettings);
     const scope = await findScope(sql, request, database.facts.versionNumber);
     const choices = chooseFor(scope, request);
     await checkRights(sql, scope);

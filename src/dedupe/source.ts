@@ -14,8 +14,14 @@ interface GivenCluster {
 /**
  * Reads a file of clusters into a temporary table, and returns the query of it that `findClusters` takes. Throws
  * `clusters-invalid` for a file that is none, for a row that is in two clusters, and for one that is not in the table.
+ * Rows that this run has merged before it was cut off are no such: `removed` is SQL for their keys, as text[].
  */
-export async function readSource(sql: TransactionSql, scope: Scope, text: string): Promise<string> {
+export async function readSource(
+  sql: TransactionSql,
+  scope: Scope,
+  text: string,
+  removed?: string,
+): Promise<string> {
   const root = scope.tables[0] as TableFacts;
   const key = nameOf(root) ?? [];
   const clusters = parseClusters(text, key.length);
@@ -36,6 +42,10 @@ export async function readSource(sql: TransactionSql, scope: Scope, text: string
     `SELECT concat_ws(', ', ${names}) AS row FROM pg_temp.eduschema_given GROUP BY ${names} HAVING count(*) > 1 LIMIT 1`,
   );
   if (twice) throw invalid(`it has the row ${twice.row} twice`);
+  if (removed !== undefined)
+    await sql.unsafe(
+      `DELETE FROM pg_temp.eduschema_given WHERE ARRAY[${key.map((_, i) => `eduschema_k${i + 1}::text`).join(', ')}] IN (${removed})`,
+    );
   const [missing] = await sql.unsafe<{ row: string }[]>(
     `SELECT concat_ws(', ', ${names}) AS row FROM pg_temp.eduschema_given g
      WHERE NOT EXISTS (SELECT FROM ${quoteName(root.name)} t WHERE ${key.map((column, i) => `${at('t', column)} = g.eduschema_k${i + 1}`).join(' AND ')}) LIMIT 1`,
@@ -74,6 +84,10 @@ function toKey(value: unknown, width: number): string[] {
   const isKey = parts.length === width && parts.every((part) => ['string', 'number'].includes(typeof part));
   if (!isKey)
     throw invalid(`${JSON.stringify(value)} is no key of ${width === 1 ? 'one column' : `${width} columns`}`);
+  // Read as a number it can be another row's key by now.
+  const rounded = parts.find((part) => typeof part === 'number' && !Number.isSafeInteger(part));
+  if (rounded !== undefined)
+    throw invalid(`a number such as ${rounded} may have been rounded: keys like it need quotation marks`);
   return parts.map(String);
 }
 

@@ -60,7 +60,7 @@ export async function describeTable(
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
        (SELECT coalesce(jsonb_agg(jsonb_build_object('name', i.relname, 'primary', x.indisprimary,
             'nullsEqual', ${nullsEqual}, 'predicate', pg_get_expr(x.indpred, x.indrelid),
-            'names', x.indpred IS NULL AND x.indexprs IS NULL AND x.indimmediate AND NOT EXISTS (
+            'names', x.indisvalid AND x.indpred IS NULL AND x.indexprs IS NULL AND x.indimmediate AND NOT EXISTS (
               SELECT FROM unnest(x.indkey) WITH ORDINALITY k (attnum, place) JOIN pg_catalog.pg_attribute a
                 ON a.attrelid = c.oid AND a.attnum = k.attnum
               WHERE k.place <= x.indnkeyatts AND NOT a.attnotnull),

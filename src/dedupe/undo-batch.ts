@@ -24,7 +24,10 @@ export interface UndoStep {
   readonly tally: UndoTally;
 }
 
-/** Undoes a batch in the transaction of `sql`, its last step first. What could not be put back stays in the log, with why. */
+/**
+ * Undoes a batch in the transaction of `sql`, its last step first. What could not be put back stays in the log, with why.
+ * `atOnce` asks deferred constraints with each step, so that it is known which row they stand against.
+ */
 export async function undoBatch(
   sql: TransactionSql,
   {
@@ -33,6 +36,7 @@ export async function undoBatch(
     tables,
   }: { readonly journal: QualifiedName; readonly run: DedupeRun; readonly tables: UndoStep['tables'] },
   batch: number,
+  atOnce: boolean,
 ): Promise<UndoTally> {
   const log = quoteName(dedupeLog(journal));
   const tally = createUndoTally(run.targets);
@@ -40,6 +44,7 @@ export async function undoBatch(
   const steps = await sql.unsafe<{ step: number; op: 'moved' | 'removed' | 'changed'; target: number }[]>(
     `SELECT DISTINCT step, op, target FROM ${log} WHERE run = ${run.run} AND batch = ${batch} AND problem IS NULL ORDER BY step DESC`,
   );
+  if (atOnce) await sql.unsafe('SET CONSTRAINTS ALL IMMEDIATE');
   for (const { step, op, target } of steps) {
     const where = `l.run = ${run.run} AND l.batch = ${batch} AND l.step = ${step} AND l.problem IS NULL`;
     const one: UndoStep = { sql, run, tables, log, where, step, target, tally };
@@ -48,6 +53,9 @@ export async function undoBatch(
     else backs.push(...(await undoChanged(one)));
   }
   await sql.unsafe('SET CONSTRAINTS ALL IMMEDIATE');
-  for (const back of backs) await settleChanged(sql, back);
+  for (const back of backs) {
+    const { columns, rows } = await settleChanged(sql, back);
+    tally.addProblem(back.target, `have another ${columns.join(', ')}, which a trigger sets`, rows);
+  }
   return tally;
 }

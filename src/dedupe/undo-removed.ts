@@ -1,9 +1,13 @@
 import type { TransactionSql } from 'postgres';
-import { isServerError } from '../db/explain-error.ts';
 import { quoteIdentifier, quoteLiteral, quoteName } from '../db/identifiers.ts';
+import { inHalves, leftOut, type Range, type Refused } from './in-halves.ts';
 import { columnOf } from './table-facts.ts';
 import type { UndoStep } from './undo-batch.ts';
 import type { Back } from './undo-changed.ts';
+import { setAsTheyWere } from './undo-overwritten.ts';
+
+/** What is noted in the log for a row that is back, but has lost columns meanwhile. */
+export const backWithout = 'is back without ';
 
 /** Puts rows back that were removed. One that the server does not take is left in the log, with what it said. */
 export async function undoRemoved({
@@ -38,8 +42,7 @@ export async function undoRemoved({
     SELECT row_number() OVER (ORDER BY l.keys) AS n, l.keys, ${values.join(', ')} FROM ${log} l WHERE ${where}`);
   const insert = `INSERT INTO ${quoteName(table.name)} (${columns.map(quoteIdentifier).join(', ')}) OVERRIDING SYSTEM VALUE
     SELECT ${columns.map((_, i) => `r.t${i + 1}`).join(', ')} FROM ${name} r`;
-  const refused: { readonly n: number; readonly reason: string }[] = [];
-  await insertRows(sql, insert, 1, logged.rows, refused);
+  const refused = await insertRows(sql, insert, logged.rows);
   for (const { n, reason } of refused) {
     await sql.unsafe(
       `UPDATE ${log} l SET problem = ${quoteLiteral(reason)} FROM ${name} r WHERE ${where} AND r.n = ${n} AND r.keys = l.keys`,
@@ -47,38 +50,53 @@ export async function undoRemoved({
     await sql.unsafe(`DELETE FROM ${name} WHERE n = ${n}`);
     tally.addProblem(target, `could not be put back: ${reason}`, 1);
   }
+  const sums = new Map(run.targets.sums).get(target) ?? [];
+  const isKnown = key?.every((column) => columns.includes(column)) === true;
+  if (isKnown) {
+    const returned = { name, rows: logged.rows, table, key, columns };
+    const rest = columns.filter((column) => !key.includes(column) && !sums.includes(column));
+    const other = await setAsTheyWere(sql, returned, rest);
+    if (other) {
+      const which = other.columns.join(', ');
+      const { count } = await sql.unsafe(
+        `UPDATE ${log} l SET problem = ${quoteLiteral(`${backWithout}its ${which}`)} FROM ${name} r JOIN ${quoteName(table.name)} t ON ${other.where}
+         WHERE ${where} AND r.keys = l.keys`,
+      );
+      tally.addProblem(target, `are back with another ${which}, which a trigger sets`, count);
+    }
+  }
+  const lost = logged.columns.filter((column) => !table.columns.some((one) => one.name === column));
+  if (lost.length > 0) {
+    const had = lost.map((column) => `l.old_values ->> ${quoteLiteral(column)} IS NOT NULL`).join(' OR ');
+    const without = lost.join(', ');
+    const { count } = await sql.unsafe(
+      `UPDATE ${log} l SET problem = ${quoteLiteral(`${backWithout}${without}`)} WHERE ${where} AND (${had})`,
+    );
+    tally.addProblem(target, `are back without what they had in ${without}, which is gone`, count);
+  }
   await sql.unsafe(`DELETE FROM ${log} l WHERE ${where}`);
   tally.add(target, 'restored', logged.rows - refused.length);
-  const sums = new Map(run.targets.sums).get(target) ?? [];
-  if (!key || sums.length === 0) return [];
+  if (!isKnown || sums.length === 0) return [];
   const again = `pg_temp.eduschema_sums_${step}`;
   const pick = (column: string) => `r.t${columns.indexOf(column) + 1}`;
   const kept = sums.filter((column) => columns.includes(column));
   await sql.unsafe(`CREATE TEMPORARY TABLE ${again.replace('pg_temp.', '')} ON COMMIT DROP AS
     SELECT ${key.map((column, i) => `${pick(column)} AS k${i + 1}`).join(', ')}, ${kept.map((column, i) => `${pick(column)} AS t${i + 1}`).join(', ')} FROM ${name} r`);
-  return [{ name: again, table, key, columns: kept }];
+  return [{ name: again, table, target, key, columns: kept }];
 }
 
-/** All at once; where the server refuses, halves, down to the row that it does not take. */
-async function insertRows(
-  sql: TransactionSql,
-  insert: string,
-  from: number,
-  to: number,
-  refused: { n: number; reason: string }[],
-): Promise<void> {
-  if (from > to) return;
-  try {
-    await sql.savepoint((inner) => inner.unsafe(`${insert} WHERE r.n BETWEEN ${from} AND ${to}`));
-  } catch (error) {
-    // 23: a constraint stands against the row; P0: a trigger.
-    if (!isServerError(error) || !/^(23|P0)/.test(error.code)) throw error;
-    if (from === to) {
-      refused.push({ n: from, reason: error.message });
-      return;
-    }
-    const middle = Math.floor((from + to) / 2);
-    await insertRows(sql, insert, from, middle, refused);
-    await insertRows(sql, insert, middle + 1, to, refused);
+/** A row can refer to another that came after it, as its half was tried first: once more, as long as that helps. */
+async function insertRows(sql: TransactionSql, insert: string, rows: number): Promise<Refused[]> {
+  const one = async (inner: TransactionSql, { from, to }: Range) => {
+    const { count } = await inner.unsafe(`${insert} WHERE r.n BETWEEN ${from} AND ${to}`);
+    if (count !== to - from + 1) throw new Error(leftOut);
+  };
+  let refused = await inHalves(sql, { from: 1, to: rows }, one);
+  for (let before = Number.POSITIVE_INFINITY; refused.length > 0 && refused.length < before; ) {
+    before = refused.length;
+    const again: Refused[] = [];
+    for (const { n } of refused) again.push(...(await inHalves(sql, { from: n, to: n }, one)));
+    refused = again;
   }
+  return refused;
 }

@@ -20,6 +20,9 @@ const literal = (value: string) => quoteText(value, 'literal');
 export function piecesOf(expression: string, isArray: boolean, splitting: Splitting): string {
   const { separators, quotes } = splitting;
   if (isArray && separators.length === 0) return `(${expression})::text[]`;
+  // A quotation mark stands for nothing in the next element.
+  if (isArray && quotes)
+    return `ARRAY(SELECT p.piece FROM unnest(${expression}) AS e (element), unnest(${piecesOf('e.element', false, splitting)}) AS p (piece))`;
   const text = isArray
     ? `array_to_string(${expression}, ${literal(separators[0] ?? ',')})`
     : `(${expression})::text`;
@@ -28,8 +31,10 @@ export function piecesOf(expression: string, isArray: boolean, splitting: Splitt
   return `CASE WHEN strpos(${text}, '"') = 0 THEN ${plain} ELSE ${splitQuoted(text, separators)} END`;
 }
 
-/** True in SQL for a text whose double quotes are not in pairs. */
-export function hasOpenQuote(expression: string): string {
+/** True in SQL for a text, or an array with an element, whose double quotes are not in pairs. */
+export function hasOpenQuote(expression: string, isArray: boolean): string {
+  if (isArray)
+    return `EXISTS (SELECT FROM unnest(${expression}) AS e (element) WHERE ${hasOpenQuote('e.element', false)})`;
   const text = `(${expression})::text`;
   return `(length(${text}) - length(replace(${text}, '"', ''))) % 2 = 1`;
 }

@@ -32,7 +32,9 @@ function hasOwner({ source, target }: SplitPlace): string {
 }
 
 const isOpen = ({ source, splitting }: SplitPlace) =>
-  splitting.quotes && !source.isArray ? hasOpenQuote(textOf(source)) : 'false';
+  splitting.quotes && splitting.separators.length > 0
+    ? hasOpenQuote(textOf(source), source.isArray)
+    : 'false';
 
 /** The texts that can be taken apart: `id` and `text`. */
 export function textRows(place: SplitPlace, range = 'true'): string {

@@ -30,7 +30,9 @@ export async function findSource(
 ): Promise<TagSource> {
   const [found] = await sql.unsafe<Found[]>(
     `SELECT c.oid::int8::float8 AS oid, c.relkind AS kind, t.typcategory AS category, e.typcategory AS "elementCategory",
-            format_type(a.atttypid, a.atttypmod) AS "columnType", i.attname AS id, format_type(i.atttypid, NULL) AS "idType",
+            format_type(a.atttypid, a.atttypmod) AS "columnType", i.attname AS id,
+            -- With its length: 'abc'::character is 'a'.
+            format_type(i.atttypid, i.atttypmod) AS "idType",
             EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisvalid AND x.indkey[0] = i.attnum
                     AND x.indpred IS NULL) AS "idIsIndexed"
      FROM pg_class c

@@ -42,6 +42,23 @@ describe('the row that stays', () => {
       expect(await contentsOf(sql, 'files', 'uses')).toEqual(before);
     }),
   );
+
+  it(
+    'is not filled with what it refers to in its own table: that may go, or be itself',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`CREATE TABLE folders (id int PRIMARY KEY, name text, note text, above int REFERENCES folders);
+        INSERT INTO folders VALUES (1, 'a', NULL, NULL), (2, 'a', 'two', 1), (3, 'c', NULL, NULL), (5, 'c', NULL, NULL), (4, 'c', NULL, 5);`);
+
+      await expect(merge(test, { table: 'folders', key: ['name'], fill: ['above'] })).rejects.toMatchObject({
+        code: 'usage',
+        message: 'public.folders.above cannot be filled',
+      });
+      await merge(test, { table: 'folders', key: ['name'], fill: true });
+
+      expect((await contentsOf(sql, 'folders')).folders).toEqual(['(1,a,two,)', '(3,c,,)']);
+    }),
+  );
 });
 
 describe('rows that are the same', () => {
@@ -96,6 +113,26 @@ describe('rows that are the same', () => {
 });
 
 describe('a file of clusters', () => {
+  it(
+    'is gone on with by the run that was cut off, whose rows are no longer there',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`${files} CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;
+        CREATE TRIGGER stop BEFORE DELETE ON files FOR EACH ROW WHEN (old.id = 5) EXECUTE FUNCTION stop();`);
+      const before = await contentsOf(sql, 'files', 'uses');
+      const request = { table: 'files', clusters: '[[1, 3], [4, 5]]', keep: 'id' };
+      await expect(merge(test, request, { batchRows: 1 })).rejects.toMatchObject({ code: 'database-error' });
+      expect(await one(sql, 'SELECT count(*)::int FROM files')).toBe(4);
+      await sql`DROP TRIGGER stop ON files`;
+
+      expect(await merge(test, request)).toMatchObject({ run: 1, tally: { removed: 1 } });
+
+      expect(await one(sql, 'SELECT count(*)::int FROM files')).toBe(3);
+      await undo(test);
+      expect(await contentsOf(sql, 'files', 'uses')).toEqual(before);
+    }),
+  );
+
   it(
     'says which rows are the same, and which stays',
     withDatabase(async (test) => {

@@ -42,6 +42,21 @@ describe('dedupe --enforce', () => {
   );
 
   it(
+    'is taken away by an undo of a run that was before it, too: it would keep out what comes back',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(books);
+      const before = await contentsOf(sql, 'books');
+      await merge(test, { table: 'books', key: ['name'], match: 'normalized' });
+      expect(await enforce(test)).toMatchObject({ run: undefined, enforced: { made: true } });
+
+      expect(await undo(test)).toMatchObject({ index: 'public.books_name_no_duplicates', problems: [] });
+
+      expect(await contentsOf(sql, 'books')).toEqual(before);
+    }),
+  );
+
+  it(
     'merges what came meanwhile as well, and takes the place of an index that was cut off',
     withDatabase(async (test) => {
       const { sql } = test;

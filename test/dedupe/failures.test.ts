@@ -35,6 +35,17 @@ describe('dedupe, when something is in the way', () => {
       await refused({ table: 'nothing' }, 'table-missing', 'public.nothing');
       await refused({ table: 'seen' }, 'table-unsuitable', 'is no table');
       await refused({ table: 'bare', key: ['name'] }, 'table-unsuitable', 'has no primary key');
+      await test.sql`CREATE TABLE old_loans () INHERITS (loans)`;
+      await refused(
+        { table: 'books', key: ['name'] },
+        'table-unsuitable',
+        'public.loans has tables that inherit',
+      );
+      await test.sql`DROP TABLE old_loans`;
+      await test.sql`CREATE TABLE twice (n int NOT NULL, name text)`;
+      await test.sql`INSERT INTO twice VALUES (1, 'a'), (1, 'b'), (0, 'a')`;
+      await test.sql`CREATE UNIQUE INDEX CONCURRENTLY ON twice (n)`.catch(() => {});
+      await refused({ table: 'twice', key: ['name'] }, 'table-unsuitable', 'has no primary key');
       await refused({ table: 'parts_1', key: ['id'] }, 'table-unsuitable', 'is a partition');
       await refused({ table: 'books', key: ['name'] }, 'table-unsuitable', 'inherit');
       await test.sql`DROP TABLE heirs`;
@@ -220,6 +231,26 @@ describe('dedupe, when something is in the way', () => {
       expect(errors).toEqual([]);
       expect(await left(test)).toEqual({ books: 201, hits: 800, loans: 799 + written, orphans: 0 });
       await sleep(1);
+    }),
+  );
+
+  it(
+    'moves what is about to be written under a foreign key that is not enforced',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      if ((await one<number>(sql, `current_setting('server_version_num')::int`)) < 180000) return;
+      await sql.unsafe(
+        `${library(1)} DROP TABLE loans; CREATE TABLE loans (id int PRIMARY KEY, book int REFERENCES books NOT ENFORCED)`,
+      );
+      const client = await openClient(test, 'application');
+      await client.begin('INSERT INTO loans VALUES (1, 4)');
+
+      const merging = merge(test, request);
+      await sleep(1500);
+      await client.sql.unsafe('COMMIT');
+      await merging;
+
+      expect((await contentsOf(sql, 'loans')).loans).toEqual(['(1,1)']);
     }),
   );
 

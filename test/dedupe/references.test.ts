@@ -239,4 +239,58 @@ describe('what refers to duplicates', () => {
       });
     }),
   );
+
+  it(
+    'by a type of an extension is found as that type compares, wherever the extension is',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext;
+        CREATE TABLE codes (code ext.citext PRIMARY KEY, name ext.citext); INSERT INTO codes VALUES ('A', 'x'), ('B', 'X');
+        CREATE TABLE uses (id int PRIMARY KEY, code ext.citext REFERENCES codes ON DELETE CASCADE); INSERT INTO uses VALUES (1, 'b'), (2, 'B'), (3, 'a');`);
+
+      await merge(test, { table: 'codes', key: ['name'] });
+
+      expect(await contentsOf(sql, 'codes', 'uses')).toEqual({
+        codes: ['(A,x)'],
+        uses: ['(1,A)', '(2,A)', '(3,a)'],
+      });
+    }),
+  );
+
+  it(
+    'by looser rules than those of = is refused, as it would cascade to rows that were not found',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`CREATE TABLE codes (code char(5) PRIMARY KEY, name text); INSERT INTO codes VALUES ('A', 'x'), ('B', 'x');
+        CREATE TABLE uses (id int PRIMARY KEY, code text REFERENCES codes ON DELETE CASCADE); INSERT INTO uses VALUES (1, 'B  ');`);
+
+      await expect(merge(test, { table: 'codes', key: ['name'] })).rejects.toMatchObject({
+        code: 'table-unsuitable',
+        message: expect.stringContaining('uses_code_fkey of public.uses compares code'),
+      });
+      await sql`ALTER TABLE uses ALTER code TYPE char(7)`;
+      await merge(test, { table: 'codes', key: ['name'] });
+      expect(await one(sql, 'SELECT code::text FROM uses')).toBe('A');
+    }),
+  );
+
+  it(
+    'and is referred to itself, with ON UPDATE SET NULL, is refused: what refers to it would be cut off',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`${things}
+        CREATE TABLE labels (thing bigint REFERENCES things, label int, PRIMARY KEY (thing, label)); INSERT INTO labels VALUES (2, 7);
+        CREATE TABLE votes (thing bigint, label int, CONSTRAINT voted FOREIGN KEY (thing, label) REFERENCES labels ON UPDATE SET NULL); INSERT INTO votes VALUES (2, 7);`);
+
+      await expect(merge(test, key)).rejects.toMatchObject({
+        code: 'table-unsuitable',
+        hint: 'make voted ON UPDATE CASCADE',
+      });
+      await sql`ALTER TABLE votes DROP CONSTRAINT voted, ADD FOREIGN KEY (thing, label) REFERENCES labels ON UPDATE CASCADE`;
+      await merge(test, key);
+      expect(await contentsOf(sql, 'votes')).toEqual({ votes: ['(1,7)'] });
+      await undo(test);
+      expect(await contentsOf(sql, 'votes')).toEqual({ votes: ['(2,7)'] });
+    }),
+  );
 });

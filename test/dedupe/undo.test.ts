@@ -156,12 +156,109 @@ describe('dedupe undo', () => {
       const { problems } = await undo(test);
 
       expect(problems).toEqual([
+        {
+          table: 'public.books',
+          problem: 'are back without what they had in changed_at, which is gone',
+          rows: 1,
+          lost: true,
+        },
         { table: 'public.loans', problem: 'are of a table that is gone', rows: 2, lost: true },
       ]);
       expect((await contentsOf(sql, 'books')).books).toEqual([
         '(1,a,i1,10,,8)',
         '(2,a,i2,5,old,8)',
         '(3,a,i3,1,,8)',
+      ]);
+    }),
+  );
+
+  it(
+    'keeps in the log what a row had in a column that is gone, and says so',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(library);
+      await merge(test, request);
+      await sql`ALTER TABLE books RENAME note TO remark`;
+
+      expect((await undo(test)).problems).toEqual(
+        expect.arrayContaining([
+          {
+            table: 'public.books',
+            problem: 'are back without what they had in note, which is gone',
+            rows: 1,
+            lost: true,
+          },
+        ]),
+      );
+      expect(
+        await one(sql, `SELECT old_values ->> 'note' FROM schema_versions_dedupe_log WHERE op = 'removed'`),
+      ).toBe('old');
+      expect((await contentsOf(sql, 'loans')).loans).toEqual(['(1,1)', '(2,2)', '(3,3)']);
+    }),
+  );
+
+  it(
+    'does nothing while the key of the table has another name, and all when it has its own again',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(library);
+      const before = await contentsOf(sql, 'books', 'loans');
+      await merge(test, request);
+      await sql`ALTER TABLE books RENAME id TO number`;
+
+      await expect(undo(test)).rejects.toMatchObject({
+        code: 'table-unsuitable',
+        message: expect.stringContaining('no column id any more'),
+      });
+      await sql`ALTER TABLE books RENAME number TO id`;
+      expect((await undo(test)).problems).toEqual([]);
+      expect(await contentsOf(sql, 'books', 'loans')).toEqual(before);
+    }),
+  );
+
+  it(
+    'keeps a row in the log that a trigger leaves out in silence',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(library);
+      await merge(test, request);
+      await sql.unsafe(`CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+        CREATE TRIGGER leave_out BEFORE INSERT ON books FOR EACH ROW WHEN (new.id = 2) EXECUTE FUNCTION leave_out();`);
+
+      expect((await undo(test)).problems).toEqual(
+        expect.arrayContaining([
+          {
+            table: 'public.books',
+            problem: 'could not be put back: a trigger or a rule of the table leaves it out',
+            rows: 1,
+            lost: true,
+          },
+        ]),
+      );
+      expect(
+        await one(sql, `SELECT count(*)::int FROM schema_versions_dedupe_log WHERE op = 'removed'`),
+      ).toBe(1);
+    }),
+  );
+
+  it(
+    'puts back a row that refers to another one, also when a third cannot come back',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`CREATE TABLE folders (id int PRIMARY KEY, name text, above int REFERENCES folders);
+        INSERT INTO folders VALUES (1, 'a', NULL), (2, 'b', NULL), (3, 'c', NULL), (7, 'b', NULL), (4, 'a', 7), (6, 'c', NULL);`);
+      await merge(test, { table: 'folders', key: ['name'] });
+      await sql`INSERT INTO folders VALUES (6, 'new', NULL)`;
+
+      expect((await undo(test)).problems).toMatchObject([{ table: 'public.folders', rows: 1 }]);
+
+      expect((await contentsOf(sql, 'folders')).folders).toEqual([
+        '(1,a,)',
+        '(2,b,)',
+        '(3,c,)',
+        '(4,a,7)',
+        '(6,new,)',
+        '(7,b,)',
       ]);
     }),
   );

@@ -63,6 +63,11 @@ describe('the words of dedupe', () => {
     ]);
   });
 
+  it('takes no number for a key that JSON may have rounded: it would be another row', () => {
+    expect(() => parseClusters('[[9007199254740993, 5]]', 1)).toThrow('may have been rounded');
+    expect(parseClusters('[["9007199254740993", 5]]', 1)[0]?.rows).toEqual([['9007199254740993'], ['5']]);
+  });
+
   it('joins pairs that have a row in common into one cluster', () => {
     const pair = (a: string, b: string, similarity: number) => ({
       a: [a],

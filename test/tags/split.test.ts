@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseColumnName, parseName } from '../../src/db/parse-name.ts';
+import { splitTags } from '../../src/tags/split.ts';
 import { withLibrary } from './library.ts';
 
 describe('tags split', () => {
@@ -172,6 +173,54 @@ describe('tags split', () => {
         links: parseName('Büro.doc_words'),
       };
       expect(await split(wishes)).toMatchObject({ made: 2, added: 3 });
+    }),
+  );
+
+  it(
+    'goes on in batches by an id of characters of a length',
+    withLibrary(async ({ sql, split }) => {
+      await sql.unsafe(`CREATE TABLE docs (code char(3) PRIMARY KEY, words text);
+        CREATE TABLE doc_tags (doc char(3) REFERENCES docs, tag bigint REFERENCES tags, PRIMARY KEY (doc, tag));
+        INSERT INTO docs VALUES ('aaa', 'x,y'), ('aab', 'z'), ('aac', 'x'), ('abc', 'q')`);
+      const wishes = { from: parseColumnName('docs.words'), links: parseName('doc_tags'), batch: 1 };
+      expect(await split(wishes)).toMatchObject({ made: 4, added: 5, proof: { missing: 0, same: 5 } });
+    }),
+  );
+
+  it(
+    'ends a quotation with the element of an array that it is in',
+    withLibrary(async ({ sql, split, tagsOf }) => {
+      await sql.unsafe(`ALTER TABLE materials ADD tags text[]; DROP TABLE materials_old;
+        INSERT INTO materials (id, tags) VALUES (1, ARRAY['"a, b",c', NULL, 'd']), (2, ARRAY['5" disk', 'p,q']), (3, ARRAY['5" disk', '"e"'])`);
+      const { refused } = await split({ quotes: true, separators: [','] });
+      expect(refused.map(({ id, reason }) => [id, reason])).toEqual([
+        ['2', 'a double quote without its pair'],
+        ['3', 'a double quote without its pair'],
+      ]);
+      expect(await tagsOf()).toEqual({ 1: ['a, b', 'c', 'd'] });
+    }),
+  );
+
+  it(
+    'does not rename a column of which policies hide texts from its owner',
+    withLibrary(async ({ sql, put, createUser, open }) => {
+      await put('a', 'b');
+      const { target, name } = await createUser();
+      await sql.unsafe(`GRANT ALL ON ALL TABLES IN SCHEMA public TO ${name}; GRANT CREATE ON SCHEMA public TO ${name};
+        ALTER TABLE materials_old OWNER TO ${name}; ALTER TABLE materials_old FORCE ROW LEVEL SECURITY;
+        ALTER TABLE materials_old ENABLE ROW LEVEL SECURITY; CREATE POLICY first ON materials_old USING (id = 1)`);
+      const asOwner = open(
+        (database) =>
+          splitTags(
+            database,
+            { tags: parseColumnName('tags.name'), links: parseName('material_tags'), rename: 'before' },
+            'public',
+            {},
+          ),
+        target,
+      );
+      await expect(asOwner).rejects.toMatchObject({ code: 'permission-denied' });
+      expect(await sql`SELECT tags_string FROM materials_old ORDER BY id`).toHaveLength(2);
     }),
   );
 
