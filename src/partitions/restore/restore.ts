@@ -1,5 +1,5 @@
 import type { Database } from '../../db/connect.ts';
-import type { QualifiedName } from '../../db/identifiers.ts';
+import { type QualifiedName, quoteName } from '../../db/identifiers.ts';
 import { renderPlan, type Step } from '../../db/plan.ts';
 import type { WorkSettings } from '../../db/work-settings.ts';
 import { type Worker, withWorker } from '../../db/worker.ts';
@@ -8,6 +8,7 @@ import { checkOfManifest } from '../archive/manifest.ts';
 import type { Archive } from '../archive/read-archive.ts';
 import { listForeignKeys, readTableFacts, renderKeys, writtenColumns } from '../archive/table-facts.ts';
 import { findPartitionedTable, type PartitionedTable } from '../catalogue.ts';
+import { dropExclusions } from '../ensure/plan-leaf.ts';
 import { parseSpan } from '../period.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
 import { readSurroundings } from '../retain/obstacles.ts';
@@ -132,6 +133,7 @@ async function load(
     await loadArchive(worker.session, inside, archive as Archive, name);
     await refuseOrphans(inside, name, facts.foreignKeys);
     for (const statement of [...renderKeys(name, facts), ...made.rest]) await inside.unsafe(statement);
+    await inside.unsafe(dropExclusions(quoteName(name)).sql);
     await setComment(inside, name, writeMark('', { restored }) as string);
   });
   onProgress?.({ type: 'done', name: title, durationMs: Math.round(performance.now() - started) });

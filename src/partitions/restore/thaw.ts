@@ -5,7 +5,7 @@ import { EduschemaError } from '../../errors.ts';
 import { applyCopySettings } from '../archive/copy-settings.ts';
 import { readInside } from '../archive/table-facts.ts';
 import type { PartitionedTable } from '../catalogue.ts';
-import { boundConstraint } from '../ensure/plan-leaf.ts';
+import { boundConstraint, dropExclusions } from '../ensure/plan-leaf.ts';
 import { confirmSameRows } from '../retain/archive-partition.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
 import type { Candidate } from '../retain/queries.ts';
@@ -45,6 +45,7 @@ export async function thaw(
     await sql.unsafe(
       `ALTER TABLE ${quoteName(name)} DROP CONSTRAINT IF EXISTS ${boundConstraint}, ADD CONSTRAINT ${boundConstraint} CHECK (${boundCondition(table.column, ends)})`,
     );
+    await sql.unsafe(dropExclusions(quoteName(name)).sql);
     await dropTwins(sql, found.oid, name);
     await setComment(sql, name, writeMark(found.marks.text, { restored }) as string);
   });
