@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { addMaterials, withLibrary } from '../education/library.ts';
 import { eduschema } from '../helpers/eduschema.ts';
 import { withFolder } from '../helpers/folder.ts';
+import { findPsql } from '../helpers/psql.ts';
 import { expectDone, type OldLogs, partitionsOf, states, withOldLogs } from './old-logs.ts';
 
 const checksOf = ({ sql }: OldLogs, table: string) =>
@@ -47,6 +49,25 @@ for (const withDefault of [false, true])
       { withDefault },
     ),
   );
+
+test.skipIf(findPsql() === undefined)(
+  'the script for a table that is still there, run by psql, comes to the same: it takes rows again',
+  withOldLogs(async (logs) => {
+    const before = [await logs.control(), await checksOf(logs, 'logs_2024_01')];
+    await logs.retain();
+
+    const { stdout } = expectDone(await logs.run('partitions restore logs_2024_01 --dry-run'));
+    execFileSync(findPsql() as string, ['-X', '-q', '-v', 'ON_ERROR_STOP=1', logs.url], {
+      input: stdout,
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
+
+    expect([await logs.control(), await checksOf(logs, 'logs_2024_01')]).toEqual(before);
+    const again = expectDone(await logs.run('partitions restore logs_2024_01 --json'));
+    expect(again.json().rows).toMatchObject([{ way: 'there' }]);
+    await logs.sql`INSERT INTO logs (id, at) VALUES (9999, '2024-01-05')`;
+  }),
+);
 
 test(
   'while its table is there, a partition comes back without its archive being loaded, by path or by name',

@@ -12,12 +12,12 @@ import { dropExclusions } from '../ensure/plan-leaf.ts';
 import { parseSpan } from '../period.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
 import { readSurroundings } from '../retain/obstacles.ts';
-import { readClock } from '../retain/queries.ts';
+import { type Candidate, readClock } from '../retain/queries.ts';
 import { planLike } from './like-sibling.ts';
 import { loadArchive, refuseOrphans, setComment } from './load.ts';
 import { misfitOf, planJoin } from './plan.ts';
 import { type Ends, findByName, findWay, type Way } from './situation.ts';
-import { thaw } from './thaw.ts';
+import { planThaw, thaw } from './thaw.ts';
 
 /** What is to be brought back: an archive, or a table that was retired and is still there. */
 export interface RestoreSource {
@@ -71,8 +71,8 @@ export async function restore(
   });
   const look = () => findWay(database.sql, table, source.name, source.ends, manifest);
   if (options.dryRun) {
-    const { way } = await look();
-    return result(way, await renderScript(database, table, source, restored, way, settings));
+    const found = await look();
+    return result(found.way, await renderScript(database, table, source, restored, found, settings));
   }
   return withWorker(
     database,
@@ -177,17 +177,23 @@ async function renderScript(
   table: PartitionedTable,
   source: RestoreSource,
   restored: Restored,
-  way: Way,
+  { way, found }: { readonly way: Way; readonly found: Candidate | undefined },
   { lockTimeout = '2s' }: WorkSettings,
 ): Promise<string> {
+  const { sql } = database;
   const shown = `${source.name.schema}.${source.name.name}`;
   if (way === 'there') return `-- ${shown} is there already: nothing to do\n`;
   const first = {
     load: `first ${shown} is made and ${source.archive?.manifest.data.rows} rows are loaded from ${source.archive?.folder}, compared, and given their keys: in one transaction, which locks nobody out`,
-    attach: `first ${shown}, which was not dropped yet, is compared with its archive and takes rows again`,
+    attach: `first ${shown}, which was not dropped yet, is compared with its archive, and its rows with what they refer to`,
     join: `the rows of ${shown} were loaded by a run that did not come to the end`,
   }[way];
-  return `-- ${first}\n\n${renderPlan(await planSteps(database, table, source, restored), lockTimeout)}`;
+  const steps = await planSteps(database, table, source, restored);
+  if (way === 'attach' && found) {
+    const facts = { own: await readTableFacts(sql, found.oid), parent: await readTableFacts(sql, table.oid) };
+    steps.unshift(planThaw(table, source, found, restored, facts));
+  }
+  return `-- ${first}\n\n${renderPlan(steps, lockTimeout)}`;
 }
 
 function withoutParent(error: unknown, { archive }: RestoreSource): unknown {
