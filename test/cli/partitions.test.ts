@@ -128,6 +128,18 @@ describe('partitions policy', () => {
   );
 
   it(
+    'has the whole path of its archive, wherever it was written from',
+    withLogs(async (run, { sql }) => {
+      await run('partitions policy logs --archive old/logs --keep 24mo');
+
+      const [table] = await sql`SELECT obj_description('logs'::regclass) AS comment`;
+      expect(table?.comment).toMatch(/"archive":"\/.*\/old\/logs"/);
+      const retained = await run('partitions retain --dry-run');
+      expect(retained.exitCode, retained.stderr).toBe(0);
+    }),
+  );
+
+  it(
     'is not written for all tables at once, nor by who does not own the table',
     withLogs(async (run, { createUser, sql }) => {
       expect(await run('partitions policy --keep 1y')).toMatchObject({
