@@ -50,6 +50,55 @@ for (const withDefault of [false, true])
     ),
   );
 
+test(
+  'rows that came late take along what refers to them, and no trigger counts them out',
+  withOldLogs(
+    async (logs) => {
+      const { sql } = logs;
+      const user = await logs.createUser();
+      await logs.retain();
+      await sql.unsafe(`
+        CREATE TABLE replies (log bigint, at timestamptz, FOREIGN KEY (log, at) REFERENCES logs ON DELETE CASCADE);
+        CREATE TABLE counter (n int); INSERT INTO counter VALUES (0);
+        CREATE FUNCTION count_logs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          UPDATE counter SET n = n + CASE TG_OP WHEN 'INSERT' THEN 1 ELSE -1 END; RETURN NULL; END $$;
+        CREATE TRIGGER counts AFTER INSERT OR DELETE ON logs FOR EACH ROW EXECUTE FUNCTION count_logs();
+        INSERT INTO logs (id, at) VALUES (9001, '2024-01-20');
+        INSERT INTO replies VALUES (9001, '2024-01-20');
+        GRANT ALL ON SCHEMA public TO ${user.name};
+        GRANT ALL ON ALL TABLES IN SCHEMA public TO ${user.name}`);
+      for (const table of [
+        'materials',
+        'logs',
+        'logs_2024_01',
+        'logs_2024_02',
+        'logs_now',
+        'logs_default',
+        'replies',
+      ])
+        await sql.unsafe(`ALTER TABLE ${table} OWNER TO ${user.name}`);
+
+      const refused = await logs.run(`partitions restore logs_2024_01 --url ${user.url}`);
+
+      expect([refused.exitCode, refused.stderr]).toEqual([
+        2,
+        expect.stringContaining('public.replies may refer to them'),
+      ]);
+      expect(await sql`SELECT log::int FROM replies`).toEqual([{ log: 9001 }]);
+      expectDone(await logs.run('partitions restore logs_2024_01'));
+      expect(await sql`SELECT log::int FROM replies`).toEqual([{ log: 9001 }]);
+      expect(await sql`SELECT n FROM counter`).toEqual([{ n: 1 }]);
+      expect(await sql`SELECT tableoid::regclass::text AS place FROM logs WHERE id = 9001`).toEqual([
+        { place: 'logs_2024_01' },
+      ]);
+      expect(await sql`SELECT DISTINCT tgenabled FROM pg_trigger WHERE tgname = 'counts'`).toEqual([
+        { tgenabled: 'O' },
+      ]);
+    },
+    { withDefault: true },
+  ),
+);
+
 test.skipIf(findPsql() === undefined)(
   'the script for a table that is still there, run by psql, comes to the same: it takes rows again',
   withOldLogs(async (logs) => {

@@ -7,11 +7,12 @@ import { EduschemaError } from '../../errors.ts';
 import { checkOfManifest } from '../archive/manifest.ts';
 import type { Archive } from '../archive/read-archive.ts';
 import { listForeignKeys, readTableFacts, renderKeys, writtenColumns } from '../archive/table-facts.ts';
-import { findPartitionedTable, type PartitionedTable } from '../catalogue.ts';
+import { findPartitionedTable, listBounds, type PartitionedTable } from '../catalogue.ts';
+import { findDefaultPartition } from '../ensure/default-partition.ts';
 import { dropExclusions } from '../ensure/plan-leaf.ts';
+import { findSurroundings } from '../ensure/surroundings.ts';
 import { parseSpan } from '../period.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
-import { readSurroundings } from '../retain/obstacles.ts';
 import { type Candidate, readClock } from '../retain/queries.ts';
 import { planLike } from './like-sibling.ts';
 import { loadArchive, refuseOrphans, setComment } from './load.ts';
@@ -140,7 +141,7 @@ async function load(
 }
 
 async function planSteps(
-  { sql }: Database,
+  { sql, facts: { versionNumber } }: Database,
   table: PartitionedTable,
   { name, ends }: RestoreSource,
   restored: Restored,
@@ -148,13 +149,14 @@ async function planSteps(
   const facts = await readTableFacts(sql, table.oid);
   const own = await findByName(sql, name);
   const present = own ? await listForeignKeys(sql, own.oid) : [];
-  const { default: waiting } = await readSurroundings(sql, table.oid);
+  const fallback = await findDefaultPartition(sql, await listBounds(sql, table, 'UTC'));
+  const around = await findSurroundings(sql, versionNumber, table, name.schema);
   return planJoin({
     name,
     parent: table.name,
     column: table.column,
     ends,
-    default: waiting,
+    late: fallback ? { ...around, ...fallback } : null,
     foreignKeys: facts.foreignKeys,
     present: present.map((key) => key.name),
     columns: writtenColumns(facts.columns),
