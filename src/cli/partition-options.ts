@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { QualifiedName } from '../db/identifiers.ts';
 import { parseName } from '../db/parse-name.ts';
@@ -51,6 +52,15 @@ export function sourcesOf({ options, settings }: DatabaseContext<PolicyOptions>)
     config: settings.found.config.partitions,
     schema: settings.migrations.schema,
   };
+}
+
+/** The context with the whole path of `--archive`: cron runs in another folder than people do. */
+export function withWholePath<Options extends PolicyOptions>(
+  context: DatabaseContext<Options>,
+): DatabaseContext<Options> {
+  const { archive } = context.options;
+  if (archive === undefined) return context;
+  return { ...context, options: { ...context.options, archive: resolve(context.world.cwd, archive) } };
 }
 
 /** The policy that flags alone say. */

@@ -1,5 +1,5 @@
 import type { PartitionsConfig } from '../config.ts';
-import type { QualifiedName } from '../db/identifiers.ts';
+import { type QualifiedName, showName } from '../db/identifiers.ts';
 import { parseName } from '../db/parse-name.ts';
 import type { BoundedPartition, PartitionedTable } from './catalogue.ts';
 import { inferUnit } from './infer-unit.ts';
@@ -44,7 +44,7 @@ export function findPolicy(
   const layers: readonly (readonly [Origin, Partial<Policy>])[] = [
     ['flag', sources.flags ?? {}],
     ['configuration', checkPolicy({ ...entry?.[1] }, shown)],
-    ['comment', readPolicy(table.comment)],
+    ['comment', readPolicy(table.comment, showName(table.name))],
     ['configuration', checkPolicy({ ...defaults }, 'partitions in the configuration')],
   ];
   const origins: Partial<Record<keyof Policy, Origin>> = {};

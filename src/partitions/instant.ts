@@ -1,6 +1,7 @@
 import type { Bound } from './catalogue.ts';
 
-const written = /^(\d{4,6})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d(?:\.\d+)?))?([+-]\d\d)?(?::(\d\d))?( BC)?$/;
+const written =
+  /^(\d{4,6})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d(?:\.\d+)?))?([+-]\d\d)?(?::(\d\d))?(?::(\d\d))?( BC)?$/;
 
 /**
  * A time as PostgreSQL writes it with DateStyle ISO, in milliseconds since 1970, to be compared: `infinity` lies after
@@ -9,13 +10,15 @@ const written = /^(\d{4,6})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d(?:\.\d+)?))?([+
 export function instantOf(text: string): number {
   if (text === 'infinity') return Number.POSITIVE_INFINITY;
   if (text === '-infinity') return Number.NEGATIVE_INFINITY;
-  const [whole, year, month, day, hour = '0', minute = '0', second = '0', offset = '+00', more = '0', bc] =
-    written.exec(text) ?? [];
+  const [whole, year, month, day, hour = '0', minute = '0', second = '0', ...zone] = written.exec(text) ?? [];
+  const [offset = '+00', minutes = '0', seconds = '0', bc] = zone;
   if (whole === undefined) throw new Error(`no time as PostgreSQL writes it: ${text}`);
   const at = new Date(0);
   at.setUTCFullYear(bc ? 1 - Number(year) : Number(year), Number(month) - 1, Number(day));
-  const minutes = Number(offset) * 60 + Number(more) * (offset.startsWith('-') ? -1 : 1);
-  return at.getTime() + ((Number(hour) * 60 + Number(minute) - minutes) * 60 + Number(second)) * 1000;
+  // Before zones there was local time, which is off by seconds too: +08:27:52 in Seoul until 1908.
+  const east = (Math.abs(Number(offset)) * 60 + Number(minutes)) * 60 + Number(seconds);
+  const clock = (Number(hour) * 60 + Number(minute)) * 60 + Number(second);
+  return at.getTime() + (clock - (offset.startsWith('-') ? -east : east)) * 1000;
 }
 
 /** Where a partition begins; what begins with MINVALUE lies before all. */

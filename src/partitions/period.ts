@@ -58,12 +58,17 @@ export function startOfPeriod(day: Day, unit: Unit): Day {
 }
 
 /**
- * The day `span` after `day`, or before it with `direction` -1. A day that the month does not have is its last one:
- * a month after 31 January is 28 or 29 February.
+ * The day `span` after `day`, or before it with `direction` -1, but not before the year 1. A day that the month does not
+ * have is its last one: a month after 31 January is 28 or 29 February.
  */
-export function addSpan(day: Day, { count, unit }: Span, direction: 1 | -1 = 1): Day {
-  const date = dateOf(day);
-  const amount = count * direction;
+export function addSpan(day: Day, span: Span, direction: 1 | -1 = 1): Day {
+  const found = move(dateOf(day), span.unit, span.count * direction);
+  return direction === -1 && found < firstDay ? firstDay : found;
+}
+
+const firstDay: Day = '0001-01-01';
+
+function move(date: Date, unit: Unit, amount: number): Day {
   if (unit === 'day' || unit === 'week') return shift(date, amount * (unit === 'week' ? 7 : 1));
   const months = amount * { month: 1, quarter: 3, year: 12 }[unit];
   const [year, month] = [date.getUTCFullYear(), date.getUTCMonth() + months];

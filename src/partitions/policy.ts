@@ -26,11 +26,21 @@ const key = 'eduschema';
 
 /**
  * The policy in a table's comment: a line of JSON, `{"eduschema":{"partitions":{...}}}`, below what people wrote. Throws
- * `config-invalid` when somebody wrote a policy that is none; a line of somebody else's is none of ours.
+ * `config-invalid`, naming `table`, when somebody wrote a policy that is none; a line of somebody else's is none of ours.
  */
-export function readPolicy(comment: string | null): Partial<Policy> {
-  const { line, policy } = divide(comment);
-  return policy ? checkPolicy(policy, `the policy in a table's comment, ${line}`) : {};
+export function readPolicy(comment: string | null, table: string): Partial<Policy> {
+  const { line, policy = {} } = divide(comment);
+  if (line === undefined) return {};
+  const what = `the policy in the comment of ${table}, ${line}`;
+  if (policy === 'broken') throw invalid(what, 'it is no JSON that eduschema writes');
+  return checkPolicy(policy, what);
+}
+
+/** The policy in a comment with `given` in it, which may put right what is wrong there. Throws as `readPolicy` does. */
+export function changePolicy(comment: string | null, given: Partial<Policy>, table: string): Partial<Policy> {
+  const { line, policy = {} } = divide(comment);
+  const known = policy === 'broken' ? {} : policy;
+  return checkPolicy({ ...known, ...given }, `the policy in the comment of ${table}, ${line}`);
 }
 
 /** The comment with the policy in it, and what people wrote above it; without an empty policy. */
@@ -44,7 +54,7 @@ export function writePolicy(comment: string | null, policy: Partial<Policy>): st
 interface Divided {
   readonly text: string;
   readonly line?: string;
-  readonly policy?: Readonly<Record<string, unknown>>;
+  readonly policy?: Readonly<Record<string, unknown>> | 'broken';
 }
 
 /** What people wrote, without the policy; null when they wrote nothing. */
@@ -56,13 +66,14 @@ export function withoutPolicy(comment: string | null): string | null {
 function divide(comment: string | null): Divided {
   const lines = (comment ?? '').split('\n');
   for (const [at, line] of lines.entries()) {
-    const policy = line.startsWith(`{"${key}"`) && parse(line);
+    const policy = parse(line) ?? (line.startsWith(`{"${key}":{"partitions":`) && 'broken');
     if (policy) return { text: lines.filter((_, index) => index !== at).join('\n'), line, policy };
   }
   return { text: comment ?? '' };
 }
 
 function parse(line: string): Record<string, unknown> | undefined {
+  if (!line.startsWith(`{"${key}"`)) return undefined;
   try {
     const found = JSON.parse(line)?.[key]?.partitions;
     return typeof found === 'object' && found !== null ? found : undefined;

@@ -5,7 +5,7 @@ import { withWorker } from '../db/worker.ts';
 import { EduschemaError } from '../errors.ts';
 import { checkZone, findPartitionedTable, listPartitionedTables, listPartitions } from './catalogue.ts';
 import { type EffectivePolicy, findPolicy, type PolicySources, textOf } from './effective-policy.ts';
-import { type Policy, readPolicy, writePolicy } from './policy.ts';
+import { changePolicy, type Policy, writePolicy } from './policy.ts';
 
 /** The policy that counts for a table, and who said each part of it. Spans are as `parseSpan` reads them. */
 export interface TablePolicy extends Pick<EffectivePolicy, 'origins'> {
@@ -58,7 +58,7 @@ export async function setPolicy(
     const shown = showName(name);
     await withWorker(database, `partitions of ${name.schema}.${name.name}`, settings, async (worker) => {
       const { comment } = await findPartitionedTable(worker.session.sql, name);
-      const policy = { ...readPolicy(comment), ...given };
+      const policy = changePolicy(comment, given, shown);
       await worker.carryOut({
         title: `write the policy of ${shown}`,
         transaction: true,

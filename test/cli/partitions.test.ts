@@ -103,6 +103,42 @@ describe('partitions policy', () => {
     })(),
   );
 
+  it.each([
+    ['{"eduschema":{"partitions":{"unit":"fortnight"}}}', 'the unit "fortnight" is not one of'],
+    ['{"eduschema":{"partitions":{"keep":"24mo",}}}', 'it is no JSON that eduschema writes'],
+  ])(
+    '%s in a comment is refused with the name of the table, found by check, and can be put right',
+    (line, message) =>
+      withLogs(async (run, { sql }) => {
+        await sql.unsafe(`COMMENT ON TABLE logs IS E'Mine.\\n${line}'`);
+
+        for (const command of ['list', 'ensure', 'policy logs', 'retain logs --keep 1y --yes'])
+          expect(await run(`partitions ${command}`)).toMatchObject({
+            exitCode: 2,
+            stderr: expect.stringMatching(`in the comment of public.logs, .*: ${message}`),
+          });
+        expect((await run('partitions check --json')).json().rows).toMatchObject([
+          { code: 'policy-invalid' },
+        ]);
+
+        expect((await run('partitions policy logs --unit month')).exitCode).toBe(0);
+        const [table] = await sql`SELECT obj_description('logs'::regclass) AS comment`;
+        expect(table?.comment).toBe('Mine.\n{"eduschema":{"partitions":{"unit":"month"}}}');
+      })(),
+  );
+
+  it(
+    'has the whole path of its archive, wherever it was written from',
+    withLogs(async (run, { sql }) => {
+      await run('partitions policy logs --archive old/logs --keep 24mo');
+
+      const [table] = await sql`SELECT obj_description('logs'::regclass) AS comment`;
+      expect(table?.comment).toMatch(/"archive":"\/.*\/old\/logs"/);
+      const retained = await run('partitions retain --dry-run');
+      expect(retained.exitCode, retained.stderr).toBe(0);
+    }),
+  );
+
   it(
     'is not written for all tables at once, nor by who does not own the table',
     withLogs(async (run, { createUser, sql }) => {

@@ -120,6 +120,20 @@ describe('how far ahead partitions reach', () => {
       expect(await codes(test, '--runway 99y')).toEqual([]);
     }),
   );
+
+  it(
+    'may be asked for beyond the calendar, and rows may be kept since before it',
+    withDatabase(async (test) => {
+      await makeLogs(test.sql, { from: -3, to: -3 });
+      for (const offset of [-1, 0, 1, 2, 3]) await attachMonth(test.sql, offset);
+      await test.sql.unsafe(
+        `COMMENT ON TABLE logs IS '{"eduschema":{"partitions":{"keep":"3000y","ahead":"9000y"}}}'`,
+      );
+
+      expect(await codes(test, '--runway 9000y')).toEqual(['gap', 'runway-short']);
+      expect(await codes(test)).toEqual(['gap', 'runway-short']);
+    }),
+  );
 });
 
 describe('gaps', () => {
@@ -158,6 +172,25 @@ describe('gaps', () => {
         `no partition has the time from ${today()} to ${month(2)}: rows of it are refused`,
       );
     }),
+  );
+
+  it.each(['infinity', '9999-12-31 00:00+09'])(
+    'before a partition for what has no time yet, from %s on, are none until they come near',
+    (end) =>
+      withDatabase(async (test) => {
+        await makeLogs(test.sql, { from: -1, to: 3 });
+        await test.sql.unsafe(
+          `CREATE TABLE logs_never PARTITION OF logs FOR VALUES FROM ('${end}') TO (MAXVALUE)`,
+        );
+
+        expect(await codes(test)).toEqual([]);
+        expect(await codes(test, '--runway 1y')).toEqual(['gap']);
+        await test.sql.unsafe(`DROP TABLE "${nameOf(3)}", "${nameOf(2)}", "${nameOf(1)}"`);
+        const [gap] = await findings(test);
+        expect(gap).toMatchObject({ code: 'gap', message: expect.stringContaining(`from ${month(1)} to`) });
+        await typeCommand(test, gap as NonNullable<typeof gap>);
+        expect(await codes(test)).toEqual([]);
+      })(),
   );
 
   it(
@@ -200,6 +233,31 @@ describe('bounds', () => {
         `it begins at ${month(2)} 09:00:00, which is midnight in UTC and not in Asia/Seoul: rows of the hours between are in the wrong partition`,
         `it begins at ${month(3)} 09:00:00, which is midnight in UTC and not in Asia/Seoul: rows of the hours between are in the wrong partition`,
       ]);
+    }),
+  );
+
+  it(
+    'of times without zones, when clocks were off by seconds too, are known by ensure as well',
+    withDatabase(async (test) => {
+      await makeLogs(test.sql, { from: -2, to: 0 });
+      await test.sql.unsafe(
+        `CREATE TABLE old PARTITION OF logs FOR VALUES FROM ('1900-01-01 00:00+00') TO ('${month(-2)} 00:00+09');
+         CREATE TABLE years (at timestamptz) PARTITION BY RANGE (at);
+         SET TimeZone = 'Asia/Seoul';
+         CREATE TABLE years_1897 PARTITION OF years FOR VALUES FROM ('1897-01-01') TO ('1898-01-01');
+         CREATE TABLE years_on PARTITION OF years FOR VALUES FROM ('1910-01-01') TO ('2090-01-01');
+         RESET TimeZone;
+         COMMENT ON TABLE years IS '{"eduschema":{"partitions":{"unit":"year"}}}'`,
+      );
+
+      const made = await eduschema('partitions ensure', { env: { DATABASE_URL: test.url } });
+
+      expect(made.exitCode, made.stderr).toBe(0);
+      expect(await codes(test)).toEqual(['bound-off-zone old']);
+      const [year] =
+        await test.sql`SELECT pg_get_expr(relpartbound, oid) = 'FOR VALUES FROM (''1897-12-31 15:32:08+00'') TO (''1898-12-31 15:32:08+00'')' AS fits
+        FROM pg_class, set_config('TimeZone', 'UTC', false) WHERE relname = 'years_1898'`;
+      expect(year).toEqual({ fits: true });
     }),
   );
 

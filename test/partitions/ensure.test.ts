@@ -274,6 +274,24 @@ describe('partitions ensure refuses', () => {
   );
 
   it(
+    'to stop at a table that cannot be looked at, which it names',
+    withDatabase(async (test) => {
+      await makeLogs(test.sql, { from: 0, to: 0 });
+      await test.sql.unsafe(`CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER gone FOREIGN DATA WRAPPER nowhere;
+        CREATE TABLE away (at date) PARTITION BY RANGE (at); CREATE FOREIGN TABLE away_default PARTITION OF away DEFAULT SERVER gone`);
+
+      const { exitCode, json } = await run(test, 'ensure --ahead 1mo --json');
+
+      expect(exitCode).toBe(2);
+      expect(json().error).toMatchObject({
+        code: 'database-error',
+        message: expect.stringMatching(/^cannot look at public\.away: .*handler/),
+      });
+      expect(await boundsOf(test.sql)).toHaveLength(2);
+    }),
+  );
+
+  it(
     'to stop at one table: the others are done, and the error says both',
     withDatabase(async (test) => {
       const user = await test.createUser();

@@ -32,6 +32,8 @@ describe('periods', () => {
     expect(addSpan('2027-01-31', parseSpan('1mo', ''))).toBe('2027-02-28');
     expect(addSpan('2028-03-31', parseSpan('1mo', ''), -1)).toBe('2028-02-29');
     expect(addSpan('2026-12-31', parseSpan('2q', ''))).toBe('2027-06-30');
+    for (const span of ['3000y', '99999mo', '99999q'])
+      expect(addSpan('2026-12-31', parseSpan(span, ''), -1)).toBe('0001-01-01');
   });
 
   it('follow each other without a gap, each with its own name, whatever the unit', () => {

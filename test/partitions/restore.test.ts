@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { addMaterials, withLibrary } from '../education/library.ts';
 import { eduschema } from '../helpers/eduschema.ts';
 import { withFolder } from '../helpers/folder.ts';
+import { findPsql } from '../helpers/psql.ts';
 import { expectDone, type OldLogs, partitionsOf, states, withOldLogs } from './old-logs.ts';
 
 const checksOf = ({ sql }: OldLogs, table: string) =>
@@ -47,6 +49,74 @@ for (const withDefault of [false, true])
       { withDefault },
     ),
   );
+
+test(
+  'rows that came late take along what refers to them, and no trigger counts them out',
+  withOldLogs(
+    async (logs) => {
+      const { sql } = logs;
+      const user = await logs.createUser();
+      await logs.retain();
+      await sql.unsafe(`
+        CREATE TABLE replies (log bigint, at timestamptz, FOREIGN KEY (log, at) REFERENCES logs ON DELETE CASCADE);
+        CREATE TABLE counter (n int); INSERT INTO counter VALUES (0);
+        CREATE FUNCTION count_logs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          UPDATE counter SET n = n + CASE TG_OP WHEN 'INSERT' THEN 1 ELSE -1 END; RETURN NULL; END $$;
+        CREATE TRIGGER counts AFTER INSERT OR DELETE ON logs FOR EACH ROW EXECUTE FUNCTION count_logs();
+        INSERT INTO logs (id, at) VALUES (9001, '2024-01-20');
+        INSERT INTO replies VALUES (9001, '2024-01-20');
+        GRANT ALL ON SCHEMA public TO ${user.name};
+        GRANT ALL ON ALL TABLES IN SCHEMA public TO ${user.name}`);
+      for (const table of [
+        'materials',
+        'logs',
+        'logs_2024_01',
+        'logs_2024_02',
+        'logs_now',
+        'logs_default',
+        'replies',
+      ])
+        await sql.unsafe(`ALTER TABLE ${table} OWNER TO ${user.name}`);
+
+      const refused = await logs.run(`partitions restore logs_2024_01 --url ${user.url}`);
+
+      expect([refused.exitCode, refused.stderr]).toEqual([
+        2,
+        expect.stringContaining('public.replies may refer to them'),
+      ]);
+      expect(await sql`SELECT log::int FROM replies`).toEqual([{ log: 9001 }]);
+      expectDone(await logs.run('partitions restore logs_2024_01'));
+      expect(await sql`SELECT log::int FROM replies`).toEqual([{ log: 9001 }]);
+      expect(await sql`SELECT n FROM counter`).toEqual([{ n: 1 }]);
+      expect(await sql`SELECT tableoid::regclass::text AS place FROM logs WHERE id = 9001`).toEqual([
+        { place: 'logs_2024_01' },
+      ]);
+      expect(await sql`SELECT DISTINCT tgenabled FROM pg_trigger WHERE tgname = 'counts'`).toEqual([
+        { tgenabled: 'O' },
+      ]);
+    },
+    { withDefault: true },
+  ),
+);
+
+test.skipIf(findPsql() === undefined)(
+  'the script for a table that is still there, run by psql, comes to the same: it takes rows again',
+  withOldLogs(async (logs) => {
+    const before = [await logs.control(), await checksOf(logs, 'logs_2024_01')];
+    await logs.retain();
+
+    const { stdout } = expectDone(await logs.run('partitions restore logs_2024_01 --dry-run'));
+    execFileSync(findPsql() as string, ['-X', '-q', '-v', 'ON_ERROR_STOP=1', logs.url], {
+      input: stdout,
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
+
+    expect([await logs.control(), await checksOf(logs, 'logs_2024_01')]).toEqual(before);
+    const again = expectDone(await logs.run('partitions restore logs_2024_01 --json'));
+    expect(again.json().rows).toMatchObject([{ way: 'there' }]);
+    await logs.sql`INSERT INTO logs (id, at) VALUES (9999, '2024-01-05')`;
+  }),
+);
 
 test(
   'while its table is there, a partition comes back without its archive being loaded, by path or by name',

@@ -75,7 +75,9 @@ async function findKnown(sql: Sql, table: PartitionedTable, sources: PolicySourc
       code: 'policy-invalid',
       partition: null,
       message: error.message,
-      hint: error.hint ?? `eduschema partitions policy ${showName(table.name)}`,
+      hint:
+        error.hint ??
+        `write what is wrong anew: eduschema partitions policy ${showName(table.name)} --<option> <value>`,
     };
   }
 }

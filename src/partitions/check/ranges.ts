@@ -37,7 +37,7 @@ export function listGaps(partitions: readonly BoundedPartition[], now: number): 
   return gaps;
 }
 
-/** The gaps that matter, as findings: what `ensure` leaves, as it is too old or too long, is left here too. */
+/** The gaps that matter, as findings: what `ensure` leaves, as it is too old, too long or too far ahead, is left here too. */
 export function judgeGaps(partitions: readonly BoundedPartition[], wanted: Wanted): Found[] {
   const { table, today } = wanted;
   const fate = fateOf(partitions.some(({ isDefault }) => isDefault));
@@ -51,9 +51,15 @@ export function judgeGaps(partitions: readonly BoundedPartition[], wanted: Wante
     }));
 }
 
-function matters({ from, to }: Gap, { unit = 'month', today, now, keep }: Wanted): boolean {
-  const isPast = endOf(to) <= now;
-  if (!isPast || !from) return true;
+function matters({ from, to }: Gap, wanted: Wanted): boolean {
+  const { unit = 'month', today, now, keep, ahead } = wanted;
+  if (!from) return true;
+  // What comes before a partition for the end of time, say, is made when its time comes.
+  if (endOf(to) > now)
+    return (
+      instantOf(from.local) < instantOf(runwayEnd(wanted)) ||
+      instantOf(to.local) <= instantOf(withinCalendar(addSpan(today, ahead)))
+    );
   if (keep && instantOf(to.local) <= instantOf(addSpan(today, keep, -1))) return false;
   return countPeriods(dayOf(from), dayOf(to), unit) <= longestGap;
 }
@@ -90,9 +96,12 @@ export function judgeRunway(partitions: readonly BoundedPartition[], wanted: Wan
 
 /** The day that partitions should reach: `runway` after today, else two thirds of the way that `ensure` goes. */
 export function runwayEnd({ today, runway, ahead }: Pick<Wanted, 'today' | 'runway' | 'ahead'>): Day {
-  if (runway) return addSpan(today, runway);
-  const days = (Date.parse(addSpan(today, ahead)) - Date.parse(today)) / 86_400_000;
+  if (runway) return withinCalendar(addSpan(today, runway));
+  const days = (Date.parse(withinCalendar(addSpan(today, ahead))) - Date.parse(today)) / 86_400_000;
   return addSpan(today, { count: Math.floor((days * 2) / 3), unit: 'day' });
 }
+
+/** The calendar ends there: later days have more digits. */
+const withinCalendar = (day: Day): Day => (/^\d{4}-/.test(day) ? day : '9999-12-31');
 
 const dayOf = ({ local }: Bound): Day => local.slice(0, 10);

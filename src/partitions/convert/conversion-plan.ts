@@ -1,3 +1,4 @@
+import type { Sql } from 'postgres';
 import { renderPlan, type Step } from '../../db/plan.ts';
 import { writeMark } from '../comment-mark.ts';
 import { twinMark } from './attach.ts';
@@ -12,6 +13,7 @@ import {
 import { shown } from './choices.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { incomingOf, validateIncoming } from './incoming.ts';
+import { describeViews, type MaterializedView, planViews } from './materialized.ts';
 import { wideOf } from './names.ts';
 import { listNotices } from './notices.ts';
 import type { Prepared } from './prepare.ts';
@@ -19,7 +21,10 @@ import { planMarkedSwap } from './swap-in.ts';
 import { planDropTwin, planPartitions, planTwin, planTwinKeys } from './twin.ts';
 
 /** The steps of an attachment that remain, as they will be carried out unless somebody changes the table meanwhile. */
-export function planAttachment({ table, choices, partitions, state }: Prepared): Step[] {
+export function planAttachment(
+  { table, choices, partitions, state }: Prepared,
+  views: readonly MaterializedView[],
+): Step[] {
   const hasTwin = state.twin?.mark?.made === fingerprintOf(table, choices);
   const comment = writeMark(null, 'twin', twinMark(table, choices));
   const isThere = (name: string) => state.wide.some((index) => index.name === name && index.valid);
@@ -45,13 +50,15 @@ export function planAttachment({ table, choices, partitions, state }: Prepared):
       transaction: false,
       statements: [validateIncoming(key)],
     })),
+    ...planViews(views),
     planAnalyze(table),
   ];
 }
 
 /** The plan as SQL that psql runs, below what changes for those who use the table. */
-export function renderConversion(prepared: Prepared, lockTimeout: string): string {
+export async function renderConversion(sql: Sql, prepared: Prepared, lockTimeout: string): Promise<string> {
   const { table, choices } = prepared;
+  const views = await describeViews(sql, table);
   const notices = listNotices(table, choices).map((notice) => `-- ${notice}`);
-  return [...notices, '', renderPlan(planAttachment(prepared), lockTimeout)].join('\n');
+  return [...notices, '', renderPlan(planAttachment(prepared, views), lockTimeout)].join('\n');
 }

@@ -1,6 +1,9 @@
+import type { Sql } from 'postgres';
 import { type QualifiedName, quoteIdentifier, quoteName } from '../../db/identifiers.ts';
 import type { PlannedStatement, Step } from '../../db/plan.ts';
+import { underUtc } from '../catalogue.ts';
 import { named, shown } from './choices.ts';
+import { describeTable } from './describe-table.ts';
 import { lockViews, rebind } from './followers.ts';
 import { grantTable } from './grants.ts';
 import { createIndex } from './keys.ts';
@@ -13,6 +16,24 @@ import { planColumnSettings, planStatistics } from './twin.ts';
 /** A materialized view with all that follows it. */
 export interface MaterializedView extends DependentMaterializedView {
   readonly described: TableDescription;
+}
+
+/** The materialized views that are bound to a table. */
+export async function describeViews(
+  sql: Sql,
+  { server, dependents }: TableDescription,
+): Promise<MaterializedView[]> {
+  const views = [];
+  for (const view of dependents.materializedViews) {
+    const described = await underUtc(sql, (inside) => describeTable(inside, view, server));
+    if (described) views.push({ ...view, described });
+  }
+  return views;
+}
+
+/** The steps that make materialized views anew, once another table has the name of theirs. */
+export function planViews(views: readonly MaterializedView[]): Step[] {
+  return views.flatMap((view) => [planViewTwin(view), planViewSwap(view)]);
 }
 
 /** What stands in the way of making a materialized view anew. */

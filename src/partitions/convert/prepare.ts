@@ -7,7 +7,7 @@ import { type Choices, type PlannedPartition, shown } from './choices.ts';
 import { chooseAll, chooseEnd, choosePolicy, findType } from './choose.ts';
 import { describeTable } from './describe-table.ts';
 import { todayIn } from './first-end.ts';
-import { listViewObstacles } from './materialized.ts';
+import { describeViews, listViewObstacles } from './materialized.ts';
 import { twinOf } from './names.ts';
 import { listObstacles, listRowObstacles, type Obstacle } from './obstacles.ts';
 import { listNewPartitions } from './plan-partitions.ts';
@@ -78,16 +78,8 @@ function checkKind(table: TableDescription): void {
 }
 
 /** What stands in the way of making its materialized views anew. */
-export async function ofMaterializedViews(
-  sql: Sql,
-  { server, dependents }: TableDescription,
-): Promise<Obstacle[]> {
-  const found = [];
-  for (const view of dependents.materializedViews) {
-    const described = await underUtc(sql, (inside) => describeTable(inside, view, server));
-    if (described) found.push(...listViewObstacles({ ...view, described }));
-  }
-  return found;
+export async function ofMaterializedViews(sql: Sql, table: TableDescription): Promise<Obstacle[]> {
+  return (await describeViews(sql, table)).flatMap(listViewObstacles);
 }
 
 async function checkPartitioned(sql: Sql, { table, by }: ConvertRequest): Promise<void> {

@@ -77,7 +77,7 @@ async function listDays(
   const [ends] = await sql.unsafe<[{ oldest: string | null; newest: string | null }]>(
     `SELECT min(${key})::text AS oldest, max(${key})::text AS newest FROM ${quoteName(name)} WHERE ${key} > '-infinity' AND ${key} < 'infinity'`,
   );
-  const found = await daysOf(sql, ends, type, zone);
+  const found = await daysOf(sql, ends, { type, zone });
   if (found === 'none' || found === 'beyond') return [];
   const days = listPeriods(found.oldest, found.newest, unit);
   return days.length <= mostPeriods ? days : listPeriods(found.oldest, found.newest, 'year');

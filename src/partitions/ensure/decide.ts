@@ -130,6 +130,8 @@ function whyNotCopied(
   if (surroundings.key === null) return 'without a primary key they cannot be copied beforehand';
   if (surroundings.referencedBy.length > 0)
     return 'rows that foreign keys refer to cannot be copied beforehand';
+  if (surroundings.excludes)
+    return 'keys that exclude overlaps would be made for the copy while readers wait';
   if (surroundings.publishesAll) return 'a publication of all tables would publish a copy made beforehand';
   if (waiting.others > limits.rows) return `${waiting.others} rows of other times lie among them`;
   const own = [...(fallbackLeaf?.extras ?? []), ...(fallback?.namedBy ?? []).map((view) => `view ${view}`)];

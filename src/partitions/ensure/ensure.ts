@@ -1,4 +1,5 @@
 import type { Database } from '../../db/connect.ts';
+import { isConnectionLost, isServerError } from '../../db/explain-error.ts';
 import { type QualifiedName, showName } from '../../db/identifiers.ts';
 import { type AskForSession, withKeptSession } from '../../db/kept-session.ts';
 import { defaultLockTimeout } from '../../db/lock-settings.ts';
@@ -52,9 +53,10 @@ export async function ensure(
       const ensured = await ensureTable(database, name, options, settings, keep);
       made.push(...ensured.made);
       if (ensured.refused.length > 0) failures.push({ name, error: refusalError(name, ensured.refused) });
-    } catch (error) {
+    } catch (thrown) {
+      const error = settings.signal?.aborted ? thrown : explain(name, thrown);
       if (!(error instanceof EduschemaError) || error.code === 'interrupted' || !database.isOpen())
-        throw error;
+        throw thrown;
       failures.push({ name, error });
     }
   };
@@ -64,6 +66,17 @@ export async function ensure(
   });
   if (failures.length > 0) throw failed(failures, made);
   return { tables, made, isStandby: false, ...(options.dryRun ? { script } : {}) };
+}
+
+/** What the server refuses while a table is looked at is its own matter, too: its default partition is read. */
+function explain(name: QualifiedName, error: unknown): unknown {
+  if (!isServerError(error) || isConnectionLost(error)) return error;
+  const code = error.code === '42501' ? 'permission-denied' : 'database-error';
+  return new EduschemaError(code, `cannot look at ${showName(name)}: ${error.message} (${error.code})`, {
+    hint: error.hint ?? error.detail,
+    cause: error,
+    details: { sqlstate: error.code },
+  });
 }
 
 interface Failure {

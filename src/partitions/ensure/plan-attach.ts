@@ -27,13 +27,13 @@ export function planTables(facts: EnsureFacts, parts: readonly NewPartition[]): 
 
 /** The statements that make one; `state` is what its comment says of it. */
 export function planTable(
-  { table, sibling, surroundings: { user, defaultGrantees } }: EnsureFacts,
+  { table, sibling, surroundings: { user, defaultGrantees, excludes } }: EnsureFacts,
   part: Pick<NewPartition, 'name' | 'from' | 'to'>,
   state: 'made' | 'copy' = 'made',
 ): PlannedStatement[] {
   const bound = boundCondition(table.column, part);
   return [
-    ...planLeaf({ parent: table.name, name: part.name, bound, user, defaultGrantees }, sibling),
+    ...planLeaf({ parent: table.name, name: part.name, bound, user, defaultGrantees, excludes }, sibling),
     {
       sql: `COMMENT ON TABLE ${quoteName(part.name)} IS ${quoteLiteral(writeMarker({ of: table.name, state }))}`,
       why: 'until it is attached, the comment says whose it is',

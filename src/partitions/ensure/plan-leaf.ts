@@ -13,6 +13,8 @@ export interface NewLeaf {
   readonly user: string;
   /** To whom default privileges give rights on what the user makes; null is everybody. */
   readonly defaultGrantees: readonly (string | null)[];
+  /** Keys of the parent exclude overlaps: it gets them from ATTACH. */
+  readonly excludes: boolean;
 }
 
 /** The name of the CHECK that saves ATTACH a scan. */
@@ -38,7 +40,8 @@ export function planLeaf(
     sql: `CREATE ${sibling?.unlogged ? 'UNLOGGED ' : ''}TABLE ${table} (${like}, ${check})${sibling ? placeOf(sibling) : ''}`,
     why: `make ${target.name.name}, which nobody sees yet; its CHECK saves ATTACH a scan`,
   };
-  if (!sibling) return [create];
+  const made = target.excludes && indexes ? [create, dropExclusions(table)] : [create];
+  if (!sibling) return made;
   const changes = [
     ...(sibling.owner === target.user ? [] : [`OWNER TO ${quoteIdentifier(sibling.owner)}`]),
     ...sibling.columns.flatMap(changesOf),
@@ -60,7 +63,20 @@ export function planLeaf(
         `ALTER PUBLICATION ${quoteIdentifier(name)} ADD TABLE ${table}${columns ? ` (${columns.map(quoteIdentifier).join(', ')})` : ''}${filter === null ? '' : ` WHERE (${filter})`}`,
     ),
   ];
-  return [create, ...statements.map((sql) => ({ sql, why: as }))];
+  return [...made, ...statements.map((sql) => ({ sql, why: as }))];
+}
+
+/** Keys that exclude overlaps. The server chose their names. */
+export function dropExclusions(table: string): PlannedStatement {
+  const name = quoteLiteral(table);
+  return {
+    sql: `DO $eduschema$ DECLARE key name; BEGIN
+  FOR key IN SELECT o.conname FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_index i ON i.indexrelid = o.conindid
+             WHERE o.conrelid = ${name}::pg_catalog.regclass AND i.indrelid = o.conrelid AND i.indisexclusion LOOP
+    EXECUTE pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', ${name}, key);
+  END LOOP; END $eduschema$`,
+    why: 'ATTACH makes keys that exclude overlaps itself, also where there are some',
+  };
 }
 
 function placeOf({ accessMethod, options, toastOptions, tablespace }: Leaf): string {

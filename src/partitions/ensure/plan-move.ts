@@ -3,6 +3,7 @@ import type { PlannedStatement, Step } from '../../db/plan.ts';
 import { withSuffix } from '../partition-name.ts';
 import { inAnyRange, inRange } from './bound-condition.ts';
 import type { EnsureFacts } from './decide.ts';
+import type { DefaultPartition } from './default-partition.ts';
 import type { NewPartition } from './names.ts';
 import { countOf, planAttach } from './plan-attach.ts';
 import { silence, type Trigger, wake } from './triggers.ts';
@@ -58,15 +59,26 @@ export function lockForMove(parent: QualifiedName, from: QualifiedName): Planned
   ];
 }
 
-/** The rows stay rows of the table: no trigger may count them out, and no foreign key may follow them. */
 function planDelete({ fallback, surroundings }: EnsureFacts, sql: string): PlannedStatement[] {
-  const { name, deleteTriggers } = fallback as NonNullable<EnsureFacts['fallback']>;
+  const from = fallback as NonNullable<EnsureFacts['fallback']>;
   const remove = { sql, why: 'out of the default partition, so that the bounds can be attached' };
-  if (surroundings.referencedBy.length === 0) return withoutTriggers(name, deleteTriggers, [remove]);
+  return takeOut(from, surroundings.referencedBy, remove);
+}
+
+/**
+ * A statement that takes rows out of the default partition, which stay rows of the table: no trigger counts them out, and
+ * no foreign key follows them. Where one could, the session must be allowed to set session_replication_role.
+ */
+export function takeOut(
+  { name, deleteTriggers }: Pick<DefaultPartition, 'name' | 'deleteTriggers'>,
+  referencedBy: readonly string[],
+  remove: PlannedStatement,
+): PlannedStatement[] {
+  if (referencedBy.length === 0) return withoutTriggers(name, deleteTriggers, [remove]);
   return withoutTriggers(name, deleteTriggers, [
     {
       sql: 'SET LOCAL session_replication_role = replica',
-      why: `the rows go on being those that ${surroundings.referencedBy.join(', ')} may refer to`,
+      why: `the rows go on being those that ${referencedBy.join(', ')} may refer to`,
     },
     remove,
     {

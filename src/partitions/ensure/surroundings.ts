@@ -35,6 +35,8 @@ export interface Surroundings {
   readonly mayReplicate: boolean;
   /** A publication has whatever table there is, of the database or of the schema: also one that is not attached yet. */
   readonly publishesAll: boolean;
+  /** Keys of it exclude overlaps. ATTACH adopts no index for such a key, but makes another one. */
+  readonly excludes: boolean;
 }
 
 /** Asks for the surroundings of a table. Names in `schema` get the default privileges of that schema. */
@@ -72,7 +74,8 @@ export async function findSurroundings(
         ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1) AS key,
        (SELECT json_agg(attname ORDER BY attnum) FROM pg_attribute
         WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attgenerated = '') AS columns,
-       ${triggersOf('$1', 'a row is inserted')} AS "insertTriggers", ${publishesAll(versionNumber)} AS "publishesAll"`,
+       ${triggersOf('$1', 'a row is inserted')} AS "insertTriggers", ${publishesAll(versionNumber)} AS "publishesAll",
+       EXISTS (SELECT FROM pg_index WHERE indrelid = $1 AND indisexclusion) AS excludes`,
     [oid, schema],
   );
   return { ...row, columnsNow: await describeColumns(sql, oid) };

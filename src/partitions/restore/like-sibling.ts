@@ -30,9 +30,9 @@ export async function planLike(
   );
   const newest = plain.filter(({ isDefault }) => !isDefault).at(-1) ?? plain.at(-1);
   const sibling = newest && (await findLeaf(sql, versionNumber, table.oid, newest.oid));
-  const { user, defaultGrantees } = await findSurroundings(sql, versionNumber, table, name.schema);
+  const { user, defaultGrantees, excludes } = await findSurroundings(sql, versionNumber, table, name.schema);
   const bound = boundCondition(table.column, ends);
-  const target = { parent: table.name, name, bound, user, defaultGrantees };
+  const target = { parent: table.name, name, bound, user, defaultGrantees, excludes };
   const [create, ...rest] = planLeaf(target, sibling, { indexes: false });
   const security = sibling ? planRowSecurity(quoteName(name), sibling) : [];
   return { create: create?.sql ?? '', rest: [...rest, ...security].map((statement) => statement.sql) };

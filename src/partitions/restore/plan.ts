@@ -1,7 +1,9 @@
 import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteName } from '../../db/identifiers.ts';
-import type { Step } from '../../db/plan.ts';
+import type { PlannedStatement, Step } from '../../db/plan.ts';
 import type { Column, ForeignKey, TableFacts } from '../archive/table-facts.ts';
+import type { DefaultPartition } from '../ensure/default-partition.ts';
 import { boundConstraint } from '../ensure/plan-leaf.ts';
+import { takeOut } from '../ensure/plan-move.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
 import { frozenConstraint } from '../retain/queries.ts';
 import type { Ends } from './situation.ts';
@@ -12,7 +14,7 @@ export interface JoinFacts {
   readonly parent: QualifiedName;
   readonly column: string;
   readonly ends: Ends;
-  readonly default: QualifiedName | null;
+  readonly late: LateFacts | null;
   /** Foreign keys of the parent, and those that the table has already, by name. */
   readonly foreignKeys: readonly ForeignKey[];
   readonly present: readonly string[];
@@ -21,6 +23,14 @@ export interface JoinFacts {
   /** What people wrote in the comment, and the mark that is to stand in it. */
   readonly text: string;
   readonly restored: Restored;
+}
+
+/** The default partition, in which rows may have come late for the range, and who may refer to them. */
+export interface LateFacts extends Pick<DefaultPartition, 'name' | 'deleteTriggers'> {
+  readonly referencedBy: readonly string[];
+  /** Whether the session may set session_replication_role, and whose it is. */
+  readonly mayReplicate: boolean;
+  readonly user: string;
 }
 
 const shown = ({ schema, name }: QualifiedName) => `${schema}.${name}`;
@@ -93,7 +103,7 @@ export function planJoin(facts: JoinFacts): Step[] {
         locks: [
           `SHARE UPDATE EXCLUSIVE on ${shown(parent)}`,
           `ACCESS EXCLUSIVE on ${shown(name)}`,
-          ...(facts.default ? [`ACCESS EXCLUSIVE on ${shown(facts.default)}, which is read`] : []),
+          ...(facts.late ? [`ACCESS EXCLUSIVE on ${shown(facts.late.name)}, which is read`] : []),
           ...facts.foreignKeys.map(({ references }) => `SHARE ROW EXCLUSIVE on ${shown(references)}`),
         ],
       },
@@ -118,21 +128,38 @@ function boundOf({ from, to }: Ends): string {
 }
 
 /** Rows that came for the range while it had no partition wait in the default one, and would forbid the attaching. */
-function moveLate({ name, default: waiting, column, ends, columns }: JoinFacts): Step['statements'] {
-  if (!waiting) return [];
+function moveLate({ name, late, column, ends, columns }: JoinFacts): Step['statements'] {
+  if (!late) return [];
   const list = columns.map(quoteIdentifier).join(', ');
-  return [
-    {
-      sql: `LOCK TABLE ${quoteName(waiting)} IN SHARE ROW EXCLUSIVE MODE`,
-      why: 'no more rows come for the range',
-      locks: [`SHARE ROW EXCLUSIVE on ${shown(waiting)}`],
-    },
-    {
-      sql: `WITH late AS (DELETE FROM ${quoteName(waiting)} WHERE ${boundCondition(column, ends)} RETURNING ${list})
+  const waiting = quoteName(late.name);
+  const where = boundCondition(column, ends);
+  const move = {
+    sql: `WITH late AS (DELETE FROM ${waiting} WHERE ${where} RETURNING ${list})
 INSERT INTO ${quoteName(name)} (${list}) SELECT ${list} FROM late`,
-      why: 'rows that came late for the range; the triggers that count them are not asked again',
+    why: 'rows that came late for the range; the triggers that count them are not asked again',
+  };
+  const isBound = late.referencedBy.length > 0 && !late.mayReplicate;
+  return [
+    { sql: 'SET LOCAL row_security = off', why: 'better an error than rows that a policy hides' },
+    { sql: 'SET CONSTRAINTS ALL IMMEDIATE', why: 'no table is altered while checks of its rows are pending' },
+    {
+      sql: `LOCK TABLE ${waiting} IN SHARE ROW EXCLUSIVE MODE`,
+      why: 'no more rows come for the range',
+      locks: [`SHARE ROW EXCLUSIVE on ${shown(late.name)}`],
     },
+    ...(isBound ? [refuseLate(late, where)] : takeOut(late, late.referencedBy, move)),
   ];
+}
+
+/** A foreign key may delete rows elsewhere when these are moved, and who works may not keep it from that. */
+function refuseLate({ name, referencedBy, user }: LateFacts, where: string): PlannedStatement {
+  const problem = `rows that came late for the range are in ${shown(name)}; ${referencedBy.join(', ')} may refer to them, and they cannot be moved without setting session_replication_role`;
+  const hint = `run it as a superuser, or from 15 on: GRANT SET ON PARAMETER session_replication_role TO ${user}`;
+  return {
+    sql: `DO $eduschema$ BEGIN IF EXISTS (SELECT FROM ${quoteName(name)} WHERE ${where}) THEN
+  RAISE EXCEPTION '%', ${quoteLiteral(problem)} USING ERRCODE = '42501', HINT = ${quoteLiteral(hint)}; END IF; END $eduschema$`,
+    why: 'rows that came late for the range cannot be moved',
+  };
 }
 
 /** Why the rows of an archive do not fit into a table of these columns; undefined when they do. */

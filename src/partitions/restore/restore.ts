@@ -1,5 +1,5 @@
 import type { Database } from '../../db/connect.ts';
-import type { QualifiedName } from '../../db/identifiers.ts';
+import { type QualifiedName, quoteName } from '../../db/identifiers.ts';
 import { renderPlan, type Step } from '../../db/plan.ts';
 import type { WorkSettings } from '../../db/work-settings.ts';
 import { type Worker, withWorker } from '../../db/worker.ts';
@@ -7,16 +7,18 @@ import { EduschemaError } from '../../errors.ts';
 import { checkOfManifest } from '../archive/manifest.ts';
 import type { Archive } from '../archive/read-archive.ts';
 import { listForeignKeys, readTableFacts, renderKeys, writtenColumns } from '../archive/table-facts.ts';
-import { findPartitionedTable, type PartitionedTable } from '../catalogue.ts';
+import { findPartitionedTable, listBounds, type PartitionedTable } from '../catalogue.ts';
+import { findDefaultPartition } from '../ensure/default-partition.ts';
+import { dropExclusions } from '../ensure/plan-leaf.ts';
+import { findSurroundings } from '../ensure/surroundings.ts';
 import { parseSpan } from '../period.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
-import { readSurroundings } from '../retain/obstacles.ts';
-import { readClock } from '../retain/queries.ts';
+import { type Candidate, readClock } from '../retain/queries.ts';
 import { planLike } from './like-sibling.ts';
 import { loadArchive, refuseOrphans, setComment } from './load.ts';
 import { misfitOf, planJoin } from './plan.ts';
 import { type Ends, findByName, findWay, type Way } from './situation.ts';
-import { thaw } from './thaw.ts';
+import { planThaw, thaw } from './thaw.ts';
 
 /** What is to be brought back: an archive, or a table that was retired and is still there. */
 export interface RestoreSource {
@@ -70,8 +72,8 @@ export async function restore(
   });
   const look = () => findWay(database.sql, table, source.name, source.ends, manifest);
   if (options.dryRun) {
-    const { way } = await look();
-    return result(way, await renderScript(database, table, source, restored, way, settings));
+    const found = await look();
+    return result(found.way, await renderScript(database, table, source, restored, found, settings));
   }
   return withWorker(
     database,
@@ -132,13 +134,14 @@ async function load(
     await loadArchive(worker.session, inside, archive as Archive, name);
     await refuseOrphans(inside, name, facts.foreignKeys);
     for (const statement of [...renderKeys(name, facts), ...made.rest]) await inside.unsafe(statement);
+    await inside.unsafe(dropExclusions(quoteName(name)).sql);
     await setComment(inside, name, writeMark('', { restored }) as string);
   });
   onProgress?.({ type: 'done', name: title, durationMs: Math.round(performance.now() - started) });
 }
 
 async function planSteps(
-  { sql }: Database,
+  { sql, facts: { versionNumber } }: Database,
   table: PartitionedTable,
   { name, ends }: RestoreSource,
   restored: Restored,
@@ -146,13 +149,14 @@ async function planSteps(
   const facts = await readTableFacts(sql, table.oid);
   const own = await findByName(sql, name);
   const present = own ? await listForeignKeys(sql, own.oid) : [];
-  const { default: waiting } = await readSurroundings(sql, table.oid);
+  const fallback = await findDefaultPartition(sql, await listBounds(sql, table, 'UTC'));
+  const around = await findSurroundings(sql, versionNumber, table, name.schema);
   return planJoin({
     name,
     parent: table.name,
     column: table.column,
     ends,
-    default: waiting,
+    late: fallback ? { ...around, ...fallback } : null,
     foreignKeys: facts.foreignKeys,
     present: present.map((key) => key.name),
     columns: writtenColumns(facts.columns),
@@ -175,17 +179,23 @@ async function renderScript(
   table: PartitionedTable,
   source: RestoreSource,
   restored: Restored,
-  way: Way,
+  { way, found }: { readonly way: Way; readonly found: Candidate | undefined },
   { lockTimeout = '2s' }: WorkSettings,
 ): Promise<string> {
+  const { sql } = database;
   const shown = `${source.name.schema}.${source.name.name}`;
   if (way === 'there') return `-- ${shown} is there already: nothing to do\n`;
   const first = {
     load: `first ${shown} is made and ${source.archive?.manifest.data.rows} rows are loaded from ${source.archive?.folder}, compared, and given their keys: in one transaction, which locks nobody out`,
-    attach: `first ${shown}, which was not dropped yet, is compared with its archive and takes rows again`,
+    attach: `first ${shown}, which was not dropped yet, is compared with its archive, and its rows with what they refer to`,
     join: `the rows of ${shown} were loaded by a run that did not come to the end`,
   }[way];
-  return `-- ${first}\n\n${renderPlan(await planSteps(database, table, source, restored), lockTimeout)}`;
+  const steps = await planSteps(database, table, source, restored);
+  if (way === 'attach' && found) {
+    const facts = { own: await readTableFacts(sql, found.oid), parent: await readTableFacts(sql, table.oid) };
+    steps.unshift(planThaw(table, source, found, restored, facts));
+  }
+  return `-- ${first}\n\n${renderPlan(steps, lockTimeout)}`;
 }
 
 function withoutParent(error: unknown, { archive }: RestoreSource): unknown {

@@ -1,15 +1,15 @@
-import type { TransactionSql } from 'postgres';
-import { type QualifiedName, quoteIdentifier, quoteName } from '../../db/identifiers.ts';
+import { quoteLiteral, quoteName } from '../../db/identifiers.ts';
+import type { Step } from '../../db/plan.ts';
 import type { Worker } from '../../db/worker.ts';
 import { EduschemaError } from '../../errors.ts';
 import { applyCopySettings } from '../archive/copy-settings.ts';
-import { readInside } from '../archive/table-facts.ts';
+import { readInside, type TableFacts } from '../archive/table-facts.ts';
 import type { PartitionedTable } from '../catalogue.ts';
-import { boundConstraint } from '../ensure/plan-leaf.ts';
+import { boundConstraint, dropExclusions } from '../ensure/plan-leaf.ts';
 import { confirmSameRows } from '../retain/archive-partition.ts';
 import { type Restored, writeMark } from '../retain/marker.ts';
 import type { Candidate } from '../retain/queries.ts';
-import { refuseOrphans, setComment } from './load.ts';
+import { refuseOrphans } from './load.ts';
 import { boundCondition, renderThaw } from './plan.ts';
 import type { RestoreSource } from './restore.ts';
 
@@ -38,24 +38,58 @@ export async function thaw(
       );
     if (archive) await confirmSameRows(worker.session, sql, name, own.columns, archive);
     await refuseOrphans(sql, name, parent.foreignKeys);
-    const missing = parent.columns.filter(
-      (column) => !own.columns.some((other) => other.name === column.name),
-    );
-    for (const statement of renderThaw(name, missing)) await sql.unsafe(statement);
-    await sql.unsafe(
-      `ALTER TABLE ${quoteName(name)} DROP CONSTRAINT IF EXISTS ${boundConstraint}, ADD CONSTRAINT ${boundConstraint} CHECK (${boundCondition(table.column, ends)})`,
-    );
-    await dropTwins(sql, found.oid, name);
-    await setComment(sql, name, writeMark(found.marks.text, { restored }) as string);
+    for (const statement of planThaw(table, { name, ends }, found, restored, { own, parent }).statements)
+      await sql.unsafe(statement.sql);
   });
 }
 
+/** What the retired table and its parent are made of. */
+export interface ThawFacts {
+  readonly own: TableFacts;
+  readonly parent: TableFacts;
+}
+
+/** The step that lets a retired table take rows again, whose rows were compared and fit. */
+export function planThaw(
+  table: PartitionedTable,
+  { name, ends }: Pick<RestoreSource, 'name' | 'ends'>,
+  found: Candidate,
+  restored: Restored,
+  { own, parent }: ThawFacts,
+): Step {
+  const quoted = quoteName(name);
+  const shown = `${name.schema}.${name.name}`;
+  const missing = parent.columns.filter((column) => !own.columns.some((other) => other.name === column.name));
+  const statements = [
+    ...renderThaw(name, missing),
+    `ALTER TABLE ${quoted} DROP CONSTRAINT IF EXISTS ${boundConstraint}, ADD CONSTRAINT ${boundConstraint} CHECK (${boundCondition(table.column, ends)})`,
+  ];
+  return {
+    title: `let ${shown} take rows again`,
+    transaction: true,
+    statements: [
+      ...statements.map((sql) => ({
+        sql,
+        why: 'it takes rows, of its bounds alone',
+        locks: [`ACCESS EXCLUSIVE on ${shown}, which nobody uses`],
+      })),
+      dropExclusions(quoted),
+      { sql: dropTwins(quoted), why: 'a concurrent detach left what says the same' },
+      {
+        sql: `COMMENT ON TABLE ${quoted} IS ${quoteLiteral(writeMark(found.marks.text, { restored }) as string)}`,
+        why: 'for the next run, should this one end here',
+      },
+    ],
+  };
+}
+
 /** A concurrent detach leaves a constraint that says what ours says; newer servers may leave none. */
-async function dropTwins(sql: TransactionSql, oid: number, name: QualifiedName): Promise<void> {
-  const twins = await sql<{ name: string }[]>`
-    SELECT t.conname AS name FROM pg_constraint o JOIN pg_constraint t ON t.conrelid = o.conrelid AND t.contype = 'c'
-    WHERE o.conrelid = ${oid} AND o.conname = ${boundConstraint} AND t.oid <> o.oid
-      AND pg_get_constraintdef(t.oid) = pg_get_constraintdef(o.oid)`;
-  for (const twin of twins)
-    await sql.unsafe(`ALTER TABLE ${quoteName(name)} DROP CONSTRAINT ${quoteIdentifier(twin.name)}`);
+function dropTwins(table: string): string {
+  const name = quoteLiteral(table);
+  return `DO $eduschema$ DECLARE twin name; BEGIN
+  FOR twin IN SELECT t.conname FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_constraint t ON t.conrelid = o.conrelid AND t.contype = 'c'
+              WHERE o.conrelid = ${name}::pg_catalog.regclass AND o.conname = '${boundConstraint}' AND t.oid <> o.oid
+                AND pg_catalog.pg_get_constraintdef(t.oid) = pg_catalog.pg_get_constraintdef(o.oid) LOOP
+    EXECUTE pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', ${name}, twin);
+  END LOOP; END $eduschema$`;
 }

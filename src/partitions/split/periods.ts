@@ -9,12 +9,18 @@ import { addSpan, type Day, listPeriods, parseSpan, periodName } from '../period
 /** More make every statement slow that does not name the time, and each swap long. */
 const mostPartitions = 1000;
 
-/** The days, in the zone, of the oldest and the newest row; undefined for a table without rows, or for years that no day has. */
+/**
+ * The days, in the zone, of the oldest and the newest row; `none` without rows, `beyond` for years that no partition is
+ * made for. The oldest does not count when it goes with everything that is older.
+ */
 export async function daysOf(
   sql: Sql,
   { oldest, newest }: Pick<RowFacts, 'oldest' | 'newest'>,
-  type: TimeType,
-  zone: string,
+  {
+    type,
+    zone,
+    keepsBefore = false,
+  }: { readonly type: TimeType; readonly zone: string } & Pick<Choices, 'keepsBefore'>,
 ): Promise<{ readonly oldest: Day; readonly newest: Day } | 'none' | 'beyond'> {
   if (oldest === null || newest === null) return 'none';
   const local = (value: string) =>
@@ -23,7 +29,7 @@ export async function daysOf(
       : sql`${value}::text::timestamp`;
   const [days] = await sql<[{ oldest: Day; newest: Day; beyond: boolean }]>`
     SELECT to_char(${local(oldest)}, 'YYYY-MM-DD') AS oldest, to_char(${local(newest)}, 'YYYY-MM-DD') AS newest,
-           extract(year FROM ${local(oldest)}) < 1 OR extract(year FROM ${local(newest)}) > 9990 AS beyond`;
+           (extract(year FROM ${local(oldest)}) < 1 AND NOT ${keepsBefore}) OR extract(year FROM ${local(newest)}) > 9990 AS beyond`;
   return days.beyond ? 'beyond' : days;
 }
 

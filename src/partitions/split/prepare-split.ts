@@ -93,7 +93,7 @@ async function chooseDays(
   choices: Choices,
   today: Day,
 ): Promise<Day[] | undefined> {
-  const found = await daysOf(sql, facts, choices.type, choices.policy.zone);
+  const found = await daysOf(sql, facts, { ...choices, zone: choices.policy.zone });
   if (found === 'beyond') return undefined;
   const { oldest, newest } = found === 'none' ? { oldest: today, newest: today } : found;
   const first = choices.keepsBefore ? choices.end : oldest < today ? oldest : today;

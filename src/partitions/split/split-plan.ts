@@ -3,6 +3,7 @@ import { type QualifiedName, quoteLiteral, quoteName } from '../../db/identifier
 import { type PlannedStatement, renderPlan, type Step } from '../../db/plan.ts';
 import { shown } from '../convert/choices.ts';
 import { incomingOf, outgoingOf, validateIncoming } from '../convert/incoming.ts';
+import { describeViews, type MaterializedView, planViews } from '../convert/materialized.ts';
 import { twinOf } from '../convert/names.ts';
 import { listNotices } from '../convert/notices.ts';
 import type { Prepared } from '../convert/prepare.ts';
@@ -26,6 +27,7 @@ export interface SplitFacts {
   readonly run: RunState | undefined;
   readonly leaves: readonly QualifiedName[];
   readonly statistics: readonly QualifiedName[];
+  readonly views: readonly MaterializedView[];
 }
 
 const order: readonly Phase[] = ['capture', 'copy', 'index', 'swap'];
@@ -39,6 +41,7 @@ export async function renderSplit(sql: Sql, prepared: Prepared, lockTimeout: str
     run: await readState(sql, table),
     leaves: await listLeaves(sql, to),
     statistics: await listStatistics(sql, to),
+    views: await describeViews(sql, table),
   };
   const notices = [...listNotices(table, choices), ...listCopyNotices(prepared)].map(
     (notice) => `-- ${notice}`,
@@ -58,7 +61,7 @@ export function listCopyNotices({ table, size }: Prepared): string[] {
 }
 
 /** The steps of a split that remain, as they will be carried out unless somebody changes the table meanwhile. */
-export function planSplit(prepared: Prepared, { pair, run, leaves, statistics }: SplitFacts): Step[] {
+export function planSplit(prepared: Prepared, { pair, run, leaves, statistics, views }: SplitFacts): Step[] {
   const { table, choices, state, partitions } = prepared;
   const isMade = run !== undefined && partitions.length === 0;
   const isBehind = (phase: Phase) => isMade && order.indexOf(run.phase) > order.indexOf(phase);
@@ -98,6 +101,7 @@ export function planSplit(prepared: Prepared, { pair, run, leaves, statistics }:
       transaction: false,
       statements: [validateIncoming(key)],
     })),
+    ...planViews(views),
   ];
 }
 

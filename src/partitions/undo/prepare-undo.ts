@@ -7,9 +7,9 @@ import { underUtc } from '../catalogue.ts';
 import { shown } from '../convert/choices.ts';
 import { findPartitioned } from '../convert/converted.ts';
 import { describeTable } from '../convert/describe-table.ts';
-import { listViewObstacles } from '../convert/materialized.ts';
 import type { Memory, TwinMark } from '../convert/memory.ts';
 import { listRightObstacles, type Obstacle } from '../convert/obstacles.ts';
+import { ofMaterializedViews } from '../convert/prepare.ts';
 import { type ConversionState, findState } from '../convert/state.ts';
 import type { TableDescription } from '../convert/table-description.ts';
 import { withSuffix } from '../partition-name.ts';
@@ -143,11 +143,6 @@ function splitOf(split: Split, table: TableDescription): Converted {
 }
 
 async function listUndoObstacles(sql: Sql, { table, old, newer, split }: Converted): Promise<Obstacle[]> {
-  const ofViews = [];
-  for (const view of table.dependents.materializedViews) {
-    const described = await underUtc(sql, (inside) => describeTable(inside, view, table.server));
-    if (described) ofViews.push(...listViewObstacles({ ...view, described }));
-  }
   const filled = newer.filter(({ hasRows }) => hasRows);
   return [
     ...(split ? listCome(table, old, split.memory) : []),
@@ -165,7 +160,7 @@ async function listUndoObstacles(sql: Sql, { table, old, newer, split }: Convert
       what: `${other} is bound to the table, and cannot be bound to another`,
       remedy: 'drop it, and create it again afterwards',
     })),
-    ...ofViews,
+    ...(await ofMaterializedViews(sql, table)),
     ...listRightObstacles(table),
   ];
 }

@@ -1,7 +1,9 @@
+import type { Sql } from 'postgres';
 import { renderPlan, type Step } from '../../db/plan.ts';
 import { EduschemaError } from '../../errors.ts';
 import { shown } from '../convert/choices.ts';
 import { putIncoming, validateIncoming } from '../convert/incoming.ts';
+import { describeViews, type MaterializedView, planViews } from '../convert/materialized.ts';
 import { planDropTwin } from '../convert/twin.ts';
 import { planBatch, planDropChild } from './move-rows.ts';
 import type { PreparedUndo } from './prepare-undo.ts';
@@ -9,7 +11,7 @@ import { planSwapBack } from './swap-back.ts';
 import { planLost, planTakeBack } from './undo.ts';
 
 /** The steps of an undo, as they will be carried out unless somebody changes the table meanwhile. */
-export function planUndo(prepared: PreparedUndo): Step[] {
+export function planUndo(prepared: PreparedUndo, views: readonly MaterializedView[]): Step[] {
   if (prepared.stage === 'unfinished') return planTakeBack(prepared);
   if (prepared.stage !== 'converted') return [];
   const { table, old, memory, newer } = prepared;
@@ -23,6 +25,7 @@ export function planUndo(prepared: PreparedUndo): Step[] {
   return [
     ...planLost(prepared, () => false).map(({ step }) => step),
     inOne(`put ${shown(old)} back in the place of ${shown(table)}`, [...locks, ...work]),
+    ...planViews(views),
     ...filled.map(({ name }) =>
       inOne(`move the rows of ${shown(name)} back (eduschema does it in batches)`, [
         ...planBatch(table, name, null),
@@ -41,7 +44,7 @@ export function planUndo(prepared: PreparedUndo): Step[] {
  * The plan as SQL that psql runs. Throws `table-unsuitable` after a split: what was noted since the swap is made good in
  * rounds that follow each other, and SQL without them would lose rows.
  */
-export function renderUndo(prepared: PreparedUndo, lockTimeout: string): string {
+export async function renderUndo(sql: Sql, prepared: PreparedUndo, lockTimeout: string): Promise<string> {
   if (prepared.stage === 'converted' && prepared.memory.method === 'split')
     throw new EduschemaError(
       'table-unsuitable',
@@ -50,7 +53,8 @@ export function renderUndo(prepared: PreparedUndo, lockTimeout: string): string 
         hint: 'leave --dry-run out; the command asks before it changes anything, and can be cut off at any step',
       },
     );
-  const steps = planUndo(prepared);
+  const views = prepared.stage === 'converted' ? await describeViews(sql, prepared.table) : [];
+  const steps = planUndo(prepared, views);
   if (steps.length > 0) return renderPlan(steps, lockTimeout);
   return prepared.stage === 'back'
     ? '-- the table is in its place again; what remains is done by running undo\n'

@@ -165,6 +165,8 @@ describe('partitions convert and undo on the command line', () => {
     '--dry-run prints SQL that psql runs, and that comes to the same',
     withShop(plainShop, async (shop) => {
       const env = { DATABASE_URL: shop.url };
+      await shop.sql.unsafe(`CREATE MATERIALIZED VIEW per_item AS SELECT item, count(*) AS n FROM events GROUP BY item;
+        CREATE UNIQUE INDEX per_item_key ON per_item (item); CREATE VIEW busy AS SELECT item FROM per_item WHERE n > 1`);
       const before = await shop.catalogue();
       const run = (script: string) =>
         execFileSync(psql as string, ['-X', '-q', '-v', 'ON_ERROR_STOP=1', shop.url], {

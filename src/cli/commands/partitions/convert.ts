@@ -113,7 +113,7 @@ async function renderPlan(
   if (!prepared) return '-- nothing to do\n';
   return prepared.choices.method === 'split'
     ? room.renderSplit(database.sql, prepared, lockTimeout)
-    : room.renderConversion(prepared, lockTimeout);
+    : room.renderConversion(database.sql, prepared, lockTimeout);
 }
 
 /** Ends a split for good. */

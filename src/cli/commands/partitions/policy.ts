@@ -9,6 +9,7 @@ import {
   type PolicyOptions,
   sourcesOf,
   tablesOf,
+  withWholePath,
 } from '../../partition-options.ts';
 import { showTable } from '../../partition-report.ts';
 import type { DatabaseContext, Runner } from '../../run.ts';
@@ -27,7 +28,7 @@ export function partitionsPolicyCommand(partitions: Command, runner: Runner): vo
         () => import('../../../partitions/set-policy.ts'),
         async ({ listPolicies, setPolicy }, context: DatabaseContext<PolicyOptions>, ...names) => {
           const tables = tablesOf(context, names);
-          const flags = flagsOf(context.options);
+          const flags = flagsOf(withWholePath(context).options);
           const sources = { ...sourcesOf(context), flags: {} };
           if (Object.keys(flags).length > 0)
             await setPolicy(context.database, tables, flags, watchMigrations(context));

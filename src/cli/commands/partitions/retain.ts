@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { countOf } from '../../../output/duration.ts';
 import type { Column, Report } from '../../../output/report.ts';
@@ -7,7 +6,13 @@ import type { RetainRow } from '../../../partitions/retain/row.ts';
 import { confirm } from '../../confirm.ts';
 import { watchMigrations } from '../../migration-report.ts';
 import { addWorkOptions } from '../../options.ts';
-import { addTableOptions, type PolicyOptions, sourcesOf, tablesOf } from '../../partition-options.ts';
+import {
+  addTableOptions,
+  type PolicyOptions,
+  sourcesOf,
+  tablesOf,
+  withWholePath,
+} from '../../partition-options.ts';
 import { showMidnight } from '../../partition-report.ts';
 import type { DatabaseContext, Runner } from '../../run.ts';
 
@@ -41,12 +46,8 @@ export function partitionsRetainCommand(partitions: Command, runner: Runner): vo
       runner.database(
         () => import('../../../partitions/retain/retain.ts'),
         async ({ retain }, context: DatabaseContext<Options>, ...tables) => {
-          const { options, world } = context;
-          const { archive } = options;
-          const sources = sourcesOf({
-            ...context,
-            options: archive === undefined ? options : { ...options, archive: resolve(world.cwd, archive) },
-          });
+          const { options } = context;
+          const sources = sourcesOf(withWholePath(context));
           const result = await retain(
             context.database,
             tablesOf(context, tables),

@@ -42,7 +42,11 @@ async function undoTable(
   const table = parseName(name, settings.migrations.schema);
   const prepared = await prepareUndo(database, table);
   if (options.dryRun) {
-    const text = renderUndo(prepared, settings.migrations.lockTimeout ?? defaultLockTimeout);
+    const text = await renderUndo(
+      database.sql,
+      prepared,
+      settings.migrations.lockTimeout ?? defaultLockTimeout,
+    );
     return { rows: [], summary: {}, text };
   }
   const shown = `${table.schema}.${table.name}`;

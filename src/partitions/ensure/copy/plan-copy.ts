@@ -38,8 +38,8 @@ export function copyOf(facts: EnsureFacts, parts: readonly CopyPart[]): Copy {
  */
 export function planCopyTables({ facts, from, rest, parts }: Copy): Step[] {
   const { table, fallbackLeaf, surroundings } = facts;
-  const { user, defaultGrantees, foreignKeys } = surroundings;
-  const restLeaf = { parent: table.name, name: rest, bound: 'true', user, defaultGrantees };
+  const { user, defaultGrantees, excludes, foreignKeys } = surroundings;
+  const restLeaf = { parent: table.name, name: rest, bound: 'true', user, defaultGrantees, excludes };
   const keys = parts.flatMap(({ name }) =>
     foreignKeys.map((key) => ({
       sql: `ALTER TABLE ${quoteName(name)} ADD CONSTRAINT ${quoteIdentifier(key.name)} ${key.definition}`,
