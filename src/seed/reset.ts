@@ -69,8 +69,7 @@ export async function reset(
       removed.push(...rows);
       for (const { part } of seededTables(own))
         await worker.transaction(`analyze ${part.schema}.${part.name}`, async (sql) => {
-          const [found] = await sql.unsafe('SELECT to_regclass($1) IS NOT NULL AS there', [quoteName(part)]);
-          if (found?.there) await sql.unsafe(`ANALYZE ${quoteName(part)}`);
+          if (await isThere(sql, part)) await sql.unsafe(`ANALYZE ${quoteName(part)}`);
         });
     }
     return removed;
@@ -102,8 +101,15 @@ async function undoOf({ directory, shownDirectory }: SeedSettings, seed: string)
     : undefined;
 }
 
+/** Somebody may have dropped it since, and its rows with it. */
+async function isThere(sql: TransactionSql, part: SeedPart): Promise<boolean> {
+  const [found] = await sql.unsafe('SELECT to_regclass($1) IS NOT NULL AS there', [quoteName(part)]);
+  return found?.there === true;
+}
+
 async function removeRows(sql: TransactionSql, seed: string, runs: readonly SeedRun[]): Promise<ResetRow[]> {
-  const tables = seededTables(runs).reverse();
+  const tables: SeededTable[] = [];
+  for (const table of seededTables(runs).reverse()) if (await isThere(sql, table.part)) tables.push(table);
   // Their locks exclude everybody, so they come first, as long as little is at stake.
   const emptied = new Map<SeededTable, number>();
   for (const table of tables) emptied.set(table, await emptyLeaves(sql, table));
