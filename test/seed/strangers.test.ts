@@ -109,6 +109,28 @@ describe('seeds among the settings and the code of others', () => {
     }),
   );
 
+  it(
+    'are not removed where a sequence was set back, since rows may have the keys of seeded ones',
+    withProject(async ({ sql, seed, write }) => {
+      write('zoos.ts', zoos);
+      await seed();
+      await sql`TRUNCATE zoos RESTART IDENTITY CASCADE`;
+      await sql`INSERT INTO zoos (name) VALUES ('mine')`;
+
+      for (const line of ['--reset --dry-run', '--reset --yes']) {
+        const refused = await seed(line);
+        expect([refused.exitCode, refused.stderr]).toEqual([
+          2,
+          expect.stringContaining('gives out keys anew'),
+        ]);
+      }
+      expect(await sql`SELECT name FROM zoos`).toEqual([{ name: 'mine' }]);
+      await sql`TRUNCATE zoos RESTART IDENTITY CASCADE`;
+      expect((await seed('--reset --yes')).exitCode).toBe(0);
+      expect(await sql`SELECT FROM schema_versions_seeds`).toHaveLength(0);
+    }),
+  );
+
   it.each([
     ['a promise of tables', 'export default { tables: async () => [] };', 'returns no list of tables'],
     ['no tables', 'export default { tables: () => undefined };', 'returns no list of tables'],
