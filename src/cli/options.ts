@@ -100,11 +100,14 @@ export function collectSetting(text: string, before: Record<string, string> = {}
   return { ...before, [name]: value };
 }
 
+/** The most that PostgreSQL takes for an integer. */
+const mostRows = 2 ** 31 - 1;
+
 /** A whole number, 0 for no limit, for commander. */
 export function parseLimit(text: string): number {
   const value = Number(text);
-  if (text.trim() === '' || !Number.isInteger(value) || value < 0)
-    throw new InvalidArgumentError('It must be a whole number, or 0 for no limit.');
+  if (text.trim() === '' || !Number.isInteger(value) || value < 0 || value > mostRows)
+    throw new InvalidArgumentError(`It must be a whole number up to ${mostRows}, or 0 for no limit.`);
   return value;
 }
 

@@ -22,23 +22,26 @@ export interface Uncounted {
 
 /**
  * Throws `table-missing` where the education schema is not, and `permission-denied` for a user from whom row security
- * hides materials, for whom a wrong counter would look right.
+ * hides materials or logs, for whom a wrong counter would look right.
  */
 export async function checkTables(sql: Sql, schema: string): Promise<void> {
-  for (const name of [counted.table, ...counters.map(({ logs }) => logs)]) {
+  const names = [counted.table, ...counters.map(({ logs }) => logs)];
+  for (const name of names) {
     const [found] = await sql`SELECT to_regclass(${quoteName({ schema, name })}) IS NOT NULL AS there`;
     if (found?.there) continue;
     throw new EduschemaError('table-missing', `there is no table ${schema}.${name}`, {
       hint: 'counters are those of the education schema; --schema says where it is',
     });
   }
-  const [rights] = await sql<{ hidden: boolean; owner: string }[]>`
-    SELECT row_security_active(oid) AND NOT pg_has_role(relowner, 'USAGE') AS hidden, pg_get_userbyid(relowner) AS owner
-    FROM pg_class WHERE oid = ${quoteName({ schema, name: counted.table })}::regclass`;
-  if (!rights?.hidden) return;
-  throw new EduschemaError('permission-denied', `row security hides rows of ${schema}.${counted.table}`, {
-    hint: `use the owner: --role ${rights.owner}`,
-  });
+  for (const name of names) {
+    const [rights] = await sql<{ hidden: boolean; owner: string }[]>`
+      SELECT row_security_active(oid) AND NOT pg_has_role(relowner, 'USAGE') AS hidden, pg_get_userbyid(relowner) AS owner
+      FROM pg_class WHERE oid = ${quoteName({ schema, name })}::regclass`;
+    if (rights?.hidden)
+      throw new EduschemaError('permission-denied', `row security hides rows of ${schema}.${name}`, {
+        hint: `use the owner: --role ${rights.owner}`,
+      });
+  }
 }
 
 /** The tables of logs whose trigger does not count. */
@@ -76,25 +79,27 @@ function lowCountersQuery(schema: string): string {
       `SELECT ${quoteIdentifier(key)} AS id, ${quoteLiteral(column)} AS counter, count(*) AS n FROM ${quoteName({ schema, name: logs })} GROUP BY 1`,
   );
   const column = `CASE l.counter ${counters.map(({ column }) => `WHEN ${quoteLiteral(column)} THEN m.${quoteIdentifier(column)}`).join(' ')} END`;
+  // Numbers come as JSON: those of float8 are rounded by a role's extra_float_digits.
   return `WITH logged AS MATERIALIZED (${counts.join(' UNION ALL ')}),
 low AS (
   SELECT m.${counted.key} AS id, l.counter, ${column} AS count, l.n AS logs
   FROM logged l JOIN ${quoteName({ schema, name: counted.table })} m ON m.${counted.key} = l.id
   WHERE ${column} < l.n)
-SELECT (SELECT coalesce(sum(n), 0) FROM logged)::float8 AS logs,
-       (SELECT count(DISTINCT id) FROM logged)::float8 AS materials,
+SELECT to_json((SELECT coalesce(sum(n), 0) FROM logged)) AS logs,
+       to_json((SELECT count(DISTINCT id) FROM logged)) AS materials,
        (SELECT coalesce(json_agg(json_build_object('id', id::text, 'counter', counter, 'count', count, 'logs', logs,
                                                    'missing', logs - count) ORDER BY id, counter), '[]') FROM low) AS low`;
 }
 
 /**
  * Adds what is missing to the counters of some materials, in the order of their ids, as the triggers lock them. Added, not
- * set: what was counted meanwhile stays. A counter that is no longer low is left. Returns how many were raised.
+ * set: what was counted meanwhile stays. A counter that has reached its logs of then is compared with those of now, while
+ * its lock keeps others from counting, and is left unless it is low. Returns how many were raised.
  */
 export async function raiseCounters(
   sql: TransactionSql,
   schema: string,
-  { column }: Pick<Counter, 'column'>,
+  { column, logs, key }: Pick<Counter, 'column' | 'logs' | 'key'>,
   low: readonly LowCounter[],
 ): Promise<number> {
   const table = quoteName({ schema, name: counted.table });
@@ -106,10 +111,22 @@ export async function raiseCounters(
     `SELECT FROM ${table} WHERE ${counted.key} IN (SELECT id FROM ${rows}) ORDER BY ${counted.key} FOR NO KEY UPDATE`,
     [values],
   );
-  const raised = await sql.unsafe(
+  const raised = await sql.unsafe<{ id: string }[]>(
     `UPDATE ${table} m SET ${quoteIdentifier(column)} = m.${quoteIdentifier(column)} + l.missing
-     FROM ${rows} WHERE m.${counted.key} = l.id AND m.${quoteIdentifier(column)} < l.logs`,
+     FROM ${rows} WHERE m.${counted.key} = l.id AND m.${quoteIdentifier(column)} < l.logs
+     RETURNING m.${counted.key}::text AS id`,
     [values],
   );
-  return raised.count;
+  // More was counted meanwhile than was missing, or somebody raised it: only the logs of today tell which.
+  const done = new Set(raised.map(({ id }) => id));
+  const moved = low.filter(({ id }) => !done.has(id)).map(({ id }) => id);
+  if (moved.length === 0) return raised.count;
+  const again = await sql.unsafe(
+    `UPDATE ${table} m SET ${quoteIdentifier(column)} = l.n
+     FROM (SELECT ${quoteIdentifier(key)} AS id, count(*) AS n FROM ${quoteName({ schema, name: logs })}
+           WHERE ${quoteIdentifier(key)} = ANY ($1::text::bigint[]) GROUP BY 1) l
+     WHERE m.${counted.key} = l.id AND m.${quoteIdentifier(column)} < l.n`,
+    [`{${moved.join(',')}}`],
+  );
+  return raised.count + again.count;
 }

@@ -24,12 +24,13 @@ export async function rebuildCounters(
   return withWorker(database, `counters of ${schema}`, settings, async (worker) => {
     // Another run may have been at it while this one waited for its turn.
     const { low } = await verifyCounters(database, schema);
-    for (const { column } of counters) {
+    for (const target of counters) {
+      const { column } = target;
       const wrong = low.filter(({ counter }) => counter === column);
       for (let at = 0; at < wrong.length; at += batchSize) {
         settings.signal?.throwIfAborted();
         await worker.transaction(`raise ${column}`, (sql) =>
-          raiseCounters(sql, schema, { column }, wrong.slice(at, at + batchSize)),
+          raiseCounters(sql, schema, target, wrong.slice(at, at + batchSize)),
         );
       }
     }

@@ -91,7 +91,8 @@ export const workerSession = ({ onProgress }: Pick<WorkSettings, 'onProgress'>):
   onNotice: ({ severity = '', message = '' }) => onProgress?.({ type: 'notice', severity, message }),
 });
 
-function openingOf(
+/** SQL with which the session of a worker begins. */
+export function openingOf(
   { facts: { versionNumber } }: Session,
   { statementTimeout = '0', lockTimeout }: WorkSettings,
 ): string[] {

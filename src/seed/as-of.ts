@@ -15,15 +15,16 @@ export function midnightBefore(now: number): number {
  * `2026-11-01T09:30:00+09:00`. Throws `usage` for anything else.
  */
 export function parseAsOf(text: string): number {
-  const day = /^(\d{4}-\d{2}-\d{2})$/.exec(text)?.[1];
+  const day = /^\d{4}-\d{2}-\d{2}$/.test(text);
   const time = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/.test(text);
   const value = day
-    ? Date.parse(`${day}T00:00:00+09:00`)
+    ? Date.parse(`${text}T00:00:00+09:00`)
     : time
       ? Date.parse(text.replace(' ', 'T'))
       : Number.NaN;
   // Date.parse takes February 30 for March 2.
-  const exists = () => day === undefined || new Date(value + seoulMs).toISOString().startsWith(day);
+  const date = text.slice(0, 10);
+  const exists = () => new Date(Date.parse(`${date}T00:00:00Z`)).toISOString().startsWith(date);
   if (Number.isFinite(value) && exists()) return value;
   throw new EduschemaError('usage', `--as-of is "${text}", which is no date`, {
     hint: 'write a day (2026-11-01, its midnight in Seoul), or a time with its offset (2026-11-01T09:30:00+09:00)',

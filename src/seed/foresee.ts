@@ -1,5 +1,6 @@
 import type { TransactionSql } from 'postgres';
 import type { Database } from '../db/connect.ts';
+import type { QualifiedName } from '../db/identifiers.ts';
 import { inTransaction } from '../db/in-transaction.ts';
 import { seedJournal } from '../db/own-tables.ts';
 import { EduschemaError } from '../errors.ts';
@@ -7,13 +8,16 @@ import { byAuthor } from './by-author.ts';
 import { createContext, createPlace } from './context.ts';
 import { decideRun, type RunWishes } from './decide-run.ts';
 import type { CodeSeed, SeedContext, TableSeed } from './define-seed.ts';
-import { findTable, type TargetTable } from './find-table.ts';
+import { checkColumns, findTable, type TargetTable } from './find-table.ts';
 import { readSeeds, type SeedFile } from './folder.ts';
 import { readRuns, type SeedRun } from './journal.ts';
 import { listLeaves } from './leaves.ts';
 import { findEntries } from './lookup-entries.ts';
+import { makeTables } from './make-tables.ts';
 import { checkGiven, type SeedOptions, wishesOf } from './options.ts';
-import { requireVersion } from './required-version.ts';
+import { writtenBy } from './plan-parts.ts';
+import { findCurrentVersion, requireVersion } from './required-version.ts';
+import { fixedSettings } from './session.ts';
 import { type SeedSettings, searchPathOf } from './settings.ts';
 import type { Lookup, Table } from './table.ts';
 
@@ -58,8 +62,7 @@ async function foreseeFile(
   wishes: RunWishes,
 ): Promise<readonly ForeseenRow[]> {
   return inTransaction(database, 'read only', async (sql) => {
-    const path = searchPathOf(settings, 'LOCAL');
-    if (path !== '') await sql.unsafe(path);
+    await sql.unsafe(`${fixedSettings('LOCAL')}; ${searchPathOf(settings, 'LOCAL')}`);
     const runs = (await readRuns(sql, seedJournal(settings.journal))).filter(
       ({ seed }) => seed === file.name,
     );
@@ -67,7 +70,7 @@ async function foreseeFile(
     const needed = content.kind === 'module' ? content.seed.requires : undefined;
     if (needed !== undefined) await requireVersion(sql, settings.journal, file.file, needed);
     if (content.kind === 'module' && 'tables' in content.seed)
-      return foreseeTables(sql, file, content.seed, runs, wishes);
+      return foreseeTables(sql, settings.journal, file, content.seed, runs, wishes);
     const when = content.kind === 'sql' ? content.sql.when : (content.seed as CodeSeed).when;
     const always = when === 'always';
     return [{ ...emptyRow(file, null), state: runs.length > 0 && !always ? 'there already' : 'to seed' }];
@@ -76,12 +79,13 @@ async function foreseeFile(
 
 async function foreseeTables(
   sql: TransactionSql,
+  journal: QualifiedName,
   file: SeedFile,
   seed: TableSeed,
   runs: readonly SeedRun[],
   wishes: RunWishes,
 ): Promise<readonly ForeseenRow[]> {
-  const decision = decideRun(file.name, seed, runs, wishes);
+  const decision = byAuthor(file.file, 'parameters', () => decideRun(file.name, seed, runs, wishes));
   if (decision.action !== 'load') {
     const state = decision.action === 'nothing' ? 'there already' : 'to finish';
     return runs.flatMap(({ run, parts }) =>
@@ -92,10 +96,13 @@ async function foreseeTables(
     );
   }
   const earlier = runs.filter(({ run }) => run < decision.run);
+  const current = await findCurrentVersion(sql, journal);
   const context = createContext({ ...decision, earlier });
   const rows: ForeseenRow[] = [];
-  for (const made of byAuthor(file.file, 'tables', () => seed.tables(context))) {
+  for (const made of makeTables(file.file, seed, context)) {
     const target = await findIfThere(sql, made.name);
+    // What prepare() makes may have other columns than what is there.
+    if (target && !seed.prepare) checkColumns(target, writtenBy(made), current);
     rows.push({
       ...emptyRow(file, made.name),
       run: decision.run,

@@ -37,7 +37,7 @@ export interface SeedPart extends QualifiedName {
   readonly tiedTo: { readonly column: string; readonly table: string } | null;
 }
 
-/** All runs, in their order. Empty when nothing was ever seeded. */
+/** All runs in their order, those of the seed that ran first before those of others. Empty when nothing was ever seeded. */
 export async function readRuns(sql: Pick<Sql, 'unsafe'>, journal: QualifiedName): Promise<SeedRun[]> {
   const [found] = await sql.unsafe(
     `SELECT to_regclass(${quoteLiteral(quoteName(journal))}) IS NOT NULL AS there`,
@@ -47,7 +47,7 @@ export async function readRuns(sql: Pick<Sql, 'unsafe'>, journal: QualifiedName)
     SELECT seed, run, state, seed_number::float8 AS "seedNumber", extract(epoch from as_of)::float8 * 1000 AS "asOf",
            settings AS "values", parts, file_checksum AS "fileChecksum",
            to_char(seeded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS "seededAt"
-    FROM ${quoteName(journal)} ORDER BY seed, run`);
+    FROM ${quoteName(journal)} ORDER BY min(seeded_at) OVER (PARTITION BY seed), seed, run`);
 }
 
 /** SQL that makes the journal where it is missing. */

@@ -27,8 +27,9 @@ export async function loadSeedModule(path: string, file: string): Promise<Seed> 
     const reason = (cause instanceof Error ? cause.message : String(cause)).replaceAll(path, file);
     throw invalid(`cannot be loaded: ${reason}`, 'fix the file; nothing was run', cause);
   }
-  const isTables = 'tables' in seed && typeof seed.tables === 'function';
-  const isCode = 'run' in seed && typeof seed.run === 'function';
+  const isSeed = typeof seed === 'object' && seed !== null;
+  const isTables = isSeed && 'tables' in seed && typeof seed.tables === 'function';
+  const isCode = isSeed && 'run' in seed && typeof seed.run === 'function';
   if (isTables === isCode)
     throw invalid(
       'exports no seed',

@@ -33,7 +33,8 @@ export async function findTargets(
   return pairs;
 }
 
-function writtenBy(made: Table | Lookup): string[] {
+/** The columns that a table or list of a seed writes. */
+export function writtenBy(made: Table | Lookup): string[] {
   return made.kind === 'table' ? columnsOf(made) : [made.key, ...Object.keys(made.values[0] ?? {})];
 }
 

@@ -1,4 +1,4 @@
-import type { TransactionSql } from 'postgres';
+import type { Sql, TransactionSql } from 'postgres';
 import type { Database } from '../db/connect.ts';
 import { quoteIdentifier, quoteName } from '../db/identifiers.ts';
 import { seedJournal } from '../db/own-tables.ts';
@@ -9,6 +9,7 @@ import { readSeeds } from './folder.ts';
 import { readRuns, removeRuns, type SeedPart, type SeedRun } from './journal.ts';
 import { findOtherRows, type OtherRows, referencesTo } from './other-rows.ts';
 import { returnKeys } from './reserve-keys.ts';
+import { refuseReusedKeys } from './reused-keys.ts';
 import { withSeedWorker } from './seed.ts';
 import { betweenAny, type SeededTable, seededTables } from './seeded-tables.ts';
 import type { SeedSettings } from './settings.ts';
@@ -35,7 +36,8 @@ export async function listSeeded(
   names: readonly string[],
 ): Promise<Seeded> {
   const runs = await runsOf(sql, settings, names);
-  const tables = seededTables(runs);
+  const tables = await tablesThere(sql, runs);
+  await refuseReusedKeys(sql, tables);
   return {
     tables: tables
       .map(({ part, parts }) => ({
@@ -69,8 +71,7 @@ export async function reset(
       removed.push(...rows);
       for (const { part } of seededTables(own))
         await worker.transaction(`analyze ${part.schema}.${part.name}`, async (sql) => {
-          const [found] = await sql.unsafe('SELECT to_regclass($1) IS NOT NULL AS there', [quoteName(part)]);
-          if (found?.there) await sql.unsafe(`ANALYZE ${quoteName(part)}`);
+          if (await isThere(sql, part)) await sql.unsafe(`ANALYZE ${quoteName(part)}`);
         });
     }
     return removed;
@@ -102,8 +103,21 @@ async function undoOf({ directory, shownDirectory }: SeedSettings, seed: string)
     : undefined;
 }
 
+/** Those that nobody has dropped since. */
+async function tablesThere(sql: Pick<Sql, 'unsafe'>, runs: readonly SeedRun[]): Promise<SeededTable[]> {
+  const tables: SeededTable[] = [];
+  for (const table of seededTables(runs)) if (await isThere(sql, table.part)) tables.push(table);
+  return tables;
+}
+
+async function isThere(sql: Pick<Sql, 'unsafe'>, part: SeedPart): Promise<boolean> {
+  const [found] = await sql.unsafe('SELECT to_regclass($1) IS NOT NULL AS there', [quoteName(part)]);
+  return found?.there === true;
+}
+
 async function removeRows(sql: TransactionSql, seed: string, runs: readonly SeedRun[]): Promise<ResetRow[]> {
-  const tables = seededTables(runs).reverse();
+  const tables = (await tablesThere(sql, runs)).reverse();
+  await refuseReusedKeys(sql, tables);
   // Their locks exclude everybody, so they come first, as long as little is at stake.
   const emptied = new Map<SeededTable, number>();
   for (const table of tables) emptied.set(table, await emptyLeaves(sql, table));

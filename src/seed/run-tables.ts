@@ -15,6 +15,7 @@ import { findTable } from './find-table.ts';
 import type { SeedFile } from './folder.ts';
 import { removeRuns, type SeedPart, type SeedRun, writeRun } from './journal.ts';
 import { type LoadProgress, loadParts } from './load-parts.ts';
+import { makeTables } from './make-tables.ts';
 import { findTargets, isSamePlan, type Pair, planParts } from './plan-parts.ts';
 import { returnKeys } from './reserve-keys.ts';
 
@@ -48,7 +49,7 @@ export interface TableRunResult {
  */
 export async function runTables(task: TableRun): Promise<TableRunResult> {
   const { worker, file, seed, runs, wishes } = task;
-  const decision = decideRun(file.name, seed, runs, wishes);
+  const decision = byAuthor(file.file, 'parameters', () => decideRun(file.name, seed, runs, wishes));
   const recorded = runs.find(({ run }) => run === decision.run);
   if (decision.action === 'nothing' && recorded) return { run: recorded, action: 'nothing' };
   if (decision.action === 'finish' && recorded)
@@ -56,7 +57,7 @@ export async function runTables(task: TableRun): Promise<TableRunResult> {
 
   const earlier = runs.filter(({ run }) => run < decision.run);
   const context = createContext({ ...decision, earlier, signal: task.signal });
-  const made = byAuthor(file.file, 'tables', () => seed.tables(context));
+  const made = makeTables(file.file, seed, context);
   let planned: SeedRun | undefined;
   try {
     if (seed.prepare)

@@ -3,6 +3,7 @@ import type { QualifiedName } from '../db/identifiers.ts';
 import { seedJournal } from '../db/own-tables.ts';
 import type { WorkSettings } from '../db/work-settings.ts';
 import { type Worker, withWorker } from '../db/worker.ts';
+import { EduschemaError } from '../errors.ts';
 import { byAuthor } from './by-author.ts';
 import { createContext } from './context.ts';
 import type { CodeSeed, TableSeed } from './define-seed.ts';
@@ -12,6 +13,7 @@ import { createLoadProgress } from './load-progress.ts';
 import { checkGiven, type SeedOptions, wishesOf } from './options.ts';
 import { findCurrentVersion, requireVersion } from './required-version.ts';
 import { runTables } from './run-tables.ts';
+import { sessionOpener } from './session.ts';
 import { type SeedSettings, searchPathOf } from './settings.ts';
 import { runSeedSql } from './sql-seed.ts';
 
@@ -55,7 +57,10 @@ export async function seed(
       runs: [] as SeedResult['runs'][number][],
       edited: [] as string[],
     };
+    const openFor = await sessionOpener(worker, settings);
     for (const file of files) {
+      const isOfTables = file.content.kind === 'module' && 'tables' in file.content.seed;
+      await openFor(isOfTables ? 'tables' : 'file');
       const runs = (await readRuns(worker.session.sql, journal)).filter(
         ({ seed: name }) => name === file.name,
       );
@@ -123,7 +128,11 @@ export async function seed(
         else {
           const facts = { seedNumber: wishes.seedNumber ?? 1, asOf: wishes.asOf ?? wishes.today };
           const context = createContext({ ...facts, values: {}, earlier: [] });
+          const { tap } = worker.session;
+          const { boundaries } = tap;
           await byAuthor(file.file, 'run', async () => (content.seed as CodeSeed).run(sql, context));
+          await sql`SELECT`;
+          if (tap.boundaries !== boundaries) throw endedTransaction(file.file);
         }
         await writeRun(sql, journal, {
           ...{ seed: file.name, run: 1, state: 'done', seedNumber: null, asOf: null, values: {}, parts: [] },
@@ -132,6 +141,13 @@ export async function seed(
       });
       outcome.rows.push({ ...row, state: 'seeded', durationMs: Math.round(performance.now() - started) });
     }
+  });
+}
+
+function endedTransaction(file: string): EduschemaError {
+  return new EduschemaError('seed-invalid', `${file} ended the transaction that was to record it`, {
+    hint: 'leave COMMIT and ROLLBACK out; what it committed stays, and it would run again',
+    details: { file },
   });
 }
 

@@ -53,7 +53,8 @@ describe('eduschema search', () => {
       expect([none.exitCode, none.stdout]).toEqual([0, 'nothing has "%_"\n']);
       expect((await search(url, '%_', '--exit-code')).exitCode).toBe(1);
       expect((await search(url, '안전', '--exit-code')).exitCode).toBe(0);
-      expect((await search(url, '안전', '--limit', '-1')).exitCode).toBe(2);
+      for (const limit of ['-1', '2147483648'])
+        expect((await search(url, '안전', '--limit', limit)).stderr).toContain('must be a whole number');
       expect((await search(url)).exitCode).toBe(2);
     }),
   );

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { type Counter, counters } from '../../src/counters/counters.ts';
+import { raiseCounters } from '../../src/counters/queries.ts';
 import { addMaterials, asRole, withLibrary } from '../education/library.ts';
 import { type TestDatabase, withDatabase } from '../helpers/database.ts';
 import { eduschema } from '../helpers/eduschema.ts';
@@ -174,5 +176,23 @@ test(
     expect(outcome.exitCode).toBe(2);
     expect(outcome.stderr).toContain('there is no table public.materials');
     expect(outcome.stderr).toContain('--schema says where it is');
+  }),
+);
+
+test(
+  'a counter that counted more meanwhile than it lacked is raised all the same',
+  withLibrary(async (database) => {
+    const { sql, connect } = database;
+    const [id] = await addMaterials(sql, '하나');
+    await sql.unsafe(
+      `INSERT INTO ${await leafOf(database, 'download_logs')} (material_id) VALUES (${id}), (${id})`,
+    );
+    const other = connect({ max: 1 });
+    const low = [{ id: String(id), counter: 'download_count', count: 0, logs: 2, missing: 2 }];
+    await other`INSERT INTO download_logs (material_id) SELECT ${String(id)}::bigint FROM generate_series(1, 10)`;
+
+    await sql.begin((inside) => raiseCounters(inside, 'public', counters[0] as Counter, low));
+
+    expect(await countsOf(database)).toMatchObject([{ downloads: 12 }]);
   }),
 );

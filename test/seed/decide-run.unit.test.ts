@@ -153,10 +153,15 @@ describe('--as-of', () => {
     );
   });
 
-  it.each(['today', '2026-02-30', '2026-13-01', '2026-11-01T09:30:00', '26-11-01', ''])(
-    'cannot be %j',
-    (text) => {
-      expect(() => parseAsOf(text)).toThrow(`--as-of is "${text}", which is no date`);
-    },
-  );
+  it.each([
+    'today',
+    '2026-02-30',
+    '2026-02-30T09:30:00Z',
+    '2026-13-01',
+    '2026-11-01T09:30:00',
+    '26-11-01',
+    '',
+  ])('cannot be %j', (text) => {
+    expect(() => parseAsOf(text)).toThrow(`--as-of is "${text}", which is no date`);
+  });
 });
