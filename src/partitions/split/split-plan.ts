@@ -110,17 +110,20 @@ function planCopy({ from, to, columns }: Pair): Step {
   const state = quoteName(stateTableOf(from));
   const list = columnList(columns);
   const next = enter(from, 'index');
+  // The table may have columns of any name.
   const sql = `DO $copy$
+#variable_conflict use_column
+<<copying>>
 DECLARE
-  at bigint;
-  ends bigint;
+  start bigint;
+  stop bigint;
 BEGIN
   LOOP
-    SELECT block, end_block INTO at, ends FROM ${state};
-    EXIT WHEN at >= ends;
+    SELECT s.block, least(s.block + 512, s.end_block) INTO copying.start, copying.stop FROM ${state} AS s;
+    EXIT WHEN copying.start >= copying.stop;
     INSERT INTO ${quoteName(to)} (${list}) OVERRIDING SYSTEM VALUE
-    SELECT ${list} FROM ONLY ${quoteName(from)} WHERE ctid >= format('(%s,0)', at)::tid AND ctid < format('(%s,0)', least(at + 512, ends))::tid;
-    UPDATE ${state} SET block = least(at + 512, ends);
+    SELECT ${list} FROM ONLY ${quoteName(from)} WHERE ctid >= format('(%s,0)', copying.start)::tid AND ctid < format('(%s,0)', copying.stop)::tid;
+    UPDATE ${state} SET block = copying.stop;
     COMMIT;
   END LOOP;
 END

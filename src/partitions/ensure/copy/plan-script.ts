@@ -16,7 +16,11 @@ export function planCopy(copy: Copy, found?: FoundCopy | undefined): Step[] {
 
 function copyStep(copy: Copy): Step {
   const blocksOf = `(pg_relation_size(${quoteLiteral(quoteName(copy.from))}) / current_setting('block_size')::int)::int`;
-  const statements = copyBlocks(copy, `format('(%s,0)', block)::tid`, `format('(%s,0)', block + 64)::tid`);
+  const statements = copyBlocks(
+    copy,
+    `format('(%s,0)', copying.block)::tid`,
+    `format('(%s,0)', copying.block + 64)::tid`,
+  );
   return {
     title: `copy the rows of ${showName(copy.from)}, half a megabyte in a transaction`,
     transaction: false,
@@ -24,6 +28,9 @@ function copyStep(copy: Copy): Step {
       {
         sql: [
           'DO $eduschema$',
+          // The table may have columns of any name.
+          '#variable_conflict use_column',
+          '<<copying>>',
           `DECLARE blocks int := ${blocksOf}; block int := 0;`,
           'BEGIN',
           '  SET row_security = off;',
