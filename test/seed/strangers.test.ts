@@ -60,7 +60,7 @@ describe('seeds among the settings and the code of others', () => {
 
       expect(foreseen.rows[0]).toMatchObject({ lacksPartitions: false });
       expect(hostile.rows[0]?.checksum).toBe(plain.rows[0]?.checksum);
-      expect((await seed('--as-of 2026-11-01')).stderr).toContain('nothing to do');
+      expect((await seed('--as-of 2026-11-01')).stdout).toContain('nothing to do');
     }),
   );
 
@@ -104,7 +104,7 @@ describe('seeds among the settings and the code of others', () => {
       await seed();
       await sql`DROP TABLE visits`;
 
-      expect((await seed('--reset --yes')).stderr).toContain('3 rows removed');
+      expect((await seed('--reset --yes')).stdout).toContain('3 rows removed');
       expect(await sql`SELECT FROM schema_versions_seeds`).toHaveLength(0);
     }),
   );
@@ -156,7 +156,8 @@ describe('seeds among the settings and the code of others', () => {
       const outcome = await seed();
 
       expect([outcome.exitCode, outcome.stderr]).toEqual([2, expect.stringContaining(message)]);
-      expect(await sql`SELECT FROM schema_versions_seeds`).toHaveLength(0);
+      const [journal] = await sql`SELECT to_regclass('schema_versions_seeds') IS NOT NULL AS made`;
+      expect(journal?.made ? await sql`SELECT FROM schema_versions_seeds` : []).toHaveLength(0);
     })(),
   );
 
