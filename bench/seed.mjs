@@ -153,7 +153,7 @@ function insertInto({ leaf, n, first, begins, span, materials, agent }) {
   const columns = `id, material_id, user_ip, user_agent, ${timeOf(views ? 'view' : 'download')}, session_id, ${views ? 'view_duration' : 'referer_url'}`;
   return `INSERT INTO ${leaf} (${columns})
     SELECT ${first} + i, 1 + floor(random() ^ 4 * (${materials} - 1))::bigint, '10.10.3.117'::inet + (i % 1000),
-           '${'M'.repeat(agent)}', timestamptz '${begins}' + i * (interval '${span}' / ${n}),
+           '${'M'.repeat(agent)}', timestamptz '${begins}' + interval '${span}' * (i::float8 / ${n}),
            to_hex(i::bigint * 7919 + 1152921504606846976), ${views ? '3 + (i % 600)' : "CASE WHEN i % 5 > 0 THEN 'https://edu.example.com/search' END"}
     FROM generate_series(0, ${n} - 1) i`;
 }
