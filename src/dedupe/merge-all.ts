@@ -32,17 +32,22 @@ export async function mergeAll(
   let rows = Math.min(firstRows, batchRows);
   let run: DedupeRun = context.run;
   let done = 0;
+  let explained: ReadonlySet<number> = new Set();
+  let isTrusting = true;
   onProgress?.({ type: 'started', name: title, index: 0, total: 1 });
   const began = performance.now();
   while (done < total) {
     const started = performance.now();
     const to = await endOfBatch(worker, Math.min(done + rows, total));
     const one = { batch: run.batches + 1, from: done + 1, to };
-    const batch = await attempt(() =>
-      worker.transaction(title, (sql) => mergeBatch(sql, { ...context, run }, one)),
-    );
-    tally.addAll(batch);
-    run = { ...run, batches: one.batch, removed: run.removed + batch.removed };
+    const merged = await attempt((isAgain) => {
+      if (isAgain) isTrusting = false;
+      const order = { ...one, explained: isTrusting ? explained : new Set<number>() };
+      return worker.transaction(title, (sql) => mergeBatch(sql, { ...context, run }, order));
+    });
+    tally.addAll(merged.tally);
+    explained = merged.explained;
+    run = { ...run, batches: one.batch, removed: run.removed + merged.tally.removed };
     const took = performance.now() - started;
     rows = Math.round(Math.min(Math.max(((to - done) * batchMs) / took, rows / 2, 50), rows * 2, batchRows));
     done = to;
@@ -74,11 +79,11 @@ async function endOfBatch({ session }: Worker, number: number): Promise<number> 
   return found.last;
 }
 
-/** Others may remove or change children while a batch counts them: it is tried again before anybody is told. */
-async function attempt<T>(work: () => Promise<T>): Promise<T> {
+/** Others may remove or change children while a batch counts them: it is tried again, and counts all, before anybody is told. */
+async function attempt<T>(work: (isAgain: boolean) => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await work();
+      return await work(tries > 1);
     } catch (error) {
       const isRetryable = error instanceof EduschemaError && error.code === 'proof-failed' && tries < 3;
       if (!isRetryable) throw error;

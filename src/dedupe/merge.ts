@@ -79,7 +79,7 @@ async function moveAll(merging: Merging, pairs: Pairs, reference: Reference, num
     await sql.unsafe(`DROP TABLE ${inner.name}`);
   }
   const target = { log, entry: merging.nextEntry(), number };
-  const [moved] = await sql.unsafe<[{ moved: number; cut: number }]>(
+  const [moved] = await sql.unsafe<[{ moved: number; cut: number; astray: number }]>(
     moveChildren(scope, reference, pairs, target),
   );
   tally.add(number, moved);

@@ -30,7 +30,8 @@ const keysInARow = 10_000;
 /**
  * The statement that lets children refer to the survivors, and writes into the log which they were and what they
  * referred to: their keys as they are afterwards, or where a child has no key all of the row. `entry` is what each
- * row of the log begins with: run, batch, step. Answers `moved`, and `cut`, those that would have referred to themselves.
+ * row of the log begins with: run, batch, step. Answers `moved`, `cut`, those that would have referred to themselves, and
+ * `astray`, those that refer to something else now.
  */
 export function moveChildren(
   scope: Scope,
@@ -66,6 +67,7 @@ export function moveChildren(
     ...columns.map((column, i) => `${at('c', column)}::text AS w${i + 1}`),
     ...keys.map((value, i) => `${value} AS k${i + 1}`),
     `${cut.length > 0 ? itself : 'false'} AS cut`,
+    `(${columns.map((column, i) => `${at('c', column)} = ${survivors[i]}`).join(' AND ')}) IS NOT TRUE AS astray`,
   ];
   return `WITH moved AS (
   UPDATE ${quoteName(child.name)} c SET ${set.join(', ')} FROM ${pairs.name} p WHERE ${conditions.join(' AND ')}
@@ -76,5 +78,5 @@ export function moveChildren(
          pg_catalog.to_jsonb(ARRAY[${olds}]), pg_catalog.to_jsonb(ARRAY[${news}])
   FROM (SELECT *, (row_number() OVER () - 1) / ${keysInARow} AS chunk FROM moved) m GROUP BY ${olds}, ${news}, m.chunk
 )
-SELECT count(*)::float8 AS moved, (count(*) FILTER (WHERE cut))::float8 AS cut FROM moved`;
+SELECT count(*)::float8 AS moved, (count(*) FILTER (WHERE cut))::float8 AS cut, (count(*) FILTER (WHERE astray AND NOT cut))::float8 AS astray FROM moved`;
 }

@@ -9,29 +9,25 @@ import { type Scope, showReference } from './scope.ts';
 import type { TableFacts } from './table-facts.ts';
 
 /**
- * How many rows refer to the rows of some clusters, a column `r<number>` a reference: before, when rows that go
- * themselves do not count, and after, when only survivors are left.
+ * How many rows refer to rows that go (`l`) or to those that stay (`s`), a column `r<number>` a reference; children that go
+ * themselves do not count.
  */
 export function countChildren(
   scope: Scope,
   references: readonly (readonly [number, Reference])[],
   pairs: Pairs,
+  which: 'l' | 's',
   when: 'before' | 'after',
 ): string {
   const counts = references.map(([number, reference]) => {
     const { child, columns, referred } = reference;
-    const of = (which: 'l' | 's') =>
-      `SELECT ${sides(pairs, which, 'p', referred).join(', ')} FROM ${pairs.name} p`;
-    const names = columns.map((_, i) => `o${i + 1}`);
     const staying = when === 'before' ? going(child, 'c', [pairs]) : [];
-    const listed = among(scope, reference, pairs, when === 'before' ? ['l', 's'] : ['s']);
+    const listed = among(scope, reference, pairs, [which]);
     if (listed) return countOf(scope, number, child, [listed, ...staying]);
+    const parents = sides(pairs, which, 'p', referred).join(', ');
+    const names = columns.map((_, i) => `o${i + 1}`);
     const conditions = [equal('c', columns, numbered('x', 'o', columns.length)), ...staying];
-    const parents =
-      when === 'before'
-        ? `${of('l')} UNION ${of('s')}`
-        : `${of('s')} GROUP BY ${sides(pairs, 's', 'p', referred).join(', ')}`;
-    return `(SELECT count(*)::float8 FROM ${nameIn(scope, child)} c JOIN (${parents}) x (${names.join(', ')}) ON ${conditions.join(' AND ')}) AS r${number}`;
+    return `(SELECT count(*)::float8 FROM ${nameIn(scope, child)} c JOIN (SELECT DISTINCT ${parents} FROM ${pairs.name} p) x (${names.join(', ')}) ON ${conditions.join(' AND ')}) AS r${number}`;
   });
   return `SELECT ${counts.join(', ')}`;
 }
@@ -102,5 +98,14 @@ export function notEqual(what: string, before: number | string, after: number | 
     'proof-failed',
     `${what}: ${before} before, ${after} after; nothing of this batch was changed`,
     { hint: 'a trigger may change what is moved, or others change it meanwhile; run the command again' },
+  );
+}
+
+/** Thrown where more was changed in a child than by earlier batches: done again, the batch counts what refers to each row. */
+export function unexplained(scope: Scope, reference: Reference): EduschemaError {
+  return new EduschemaError(
+    'proof-failed',
+    `${showReference(scope, reference)}: other rows were changed than those that were moved; nothing of this batch was changed`,
+    { hint: 'a trigger may change them; run the command again' },
   );
 }

@@ -1,9 +1,11 @@
 /** What happened to the rows behind one reference. */
 export interface Movement {
-  /** Rows that referred to the clusters before, and after. */
+  /** Rows that referred to rows that went, and those that refer to the rows that stay in their place. */
   readonly before: number;
   readonly after: number;
   readonly moved: number;
+  /** Of these, rows that came to refer to something else, as a trigger would have it. */
+  readonly astray: number;
   /** Rows that would have come to refer to themselves, and refer to nothing now. */
   readonly cut: number;
   /** Rows that collided with another. */
@@ -25,7 +27,7 @@ export interface Tally {
   addAll(other: Tally): void;
 }
 
-const nothing: Movement = { before: 0, after: 0, moved: 0, cut: 0, gone: 0 };
+const nothing: Movement = { before: 0, after: 0, moved: 0, astray: 0, cut: 0, gone: 0 };
 
 /** A tally of nothing. */
 export function createTally(): Tally {
@@ -44,6 +46,7 @@ export function createTally(): Tally {
         before: sum('before'),
         after: sum('after'),
         moved: sum('moved'),
+        astray: sum('astray'),
         cut: sum('cut'),
         gone: sum('gone'),
       });

@@ -95,7 +95,7 @@ describe('the words of dedupe', () => {
     total.addAll(batch);
 
     expect(total.removed).toBe(4);
-    expect(total.movements.get(0)).toEqual({ before: 10, after: 8, moved: 0, cut: 0, gone: 2 });
+    expect(total.movements.get(0)).toEqual({ before: 10, after: 8, moved: 0, astray: 0, cut: 0, gone: 2 });
     expect(total.collisions.get(1)).toEqual({ merged: 2, aside: 0 });
     expect(total.sums.get('0.hits')).toEqual({ before: 20, after: 20 });
   });
