@@ -12,7 +12,7 @@ const prepared = new WeakMap<Context, { visits: Visits; counts?: Counts }>();
 
 /** A library of education materials with the people who use it, as in docs/education-schema.md. */
 export default defineSeed({
-  requires: '1.12.0',
+  requires: '1.13.0',
   parameters: {
     materials: parameter.count(10_000, 2 ** 31),
     downloads: parameter.count(50_000),

@@ -1,4 +1,4 @@
--- migrate:up requires:1.11.0
+-- migrate:up requires:1.13.0
 
 -- The pairs of characters that a text must have to contain this one: 개인정보 is '개인' & '인정' & '정보', 교 is '교':*.
 -- 64 pairs narrow anything down; what is longer is checked on the text.
@@ -19,46 +19,73 @@ returns table (id bigint, title varchar, description text, category_name varchar
 language plpgsql stable strict
 set plan_cache_mode = force_custom_plan set enable_seqscan = off as $$
 declare
-  needle text    := search_text(query);
-  pairs  tsquery := search_query(needle);
+  needle  text    := search_text(query);
+  pairs   tsquery := search_query(needle);
   -- Up to two characters the index answers exactly, unless they are among those that it uses or replaces itself.
-  exact  boolean := char_length(needle) <= 2 and needle !~ E'[\n\x02 ]';
-  most   integer := nullif(max_rows, 0);
-  first  bigint[];
-  shown  bigint  := 0;
+  exact   boolean := char_length(needle) <= 2 and needle !~ E'[\n\x02 ]';
+  most    bigint  := nullif(max_rows, 0);
+  below   smallint;
+  likely  bigint[];
+  found   bigint[];
+  is_done boolean := most is null;
 begin
-  -- A longer text that many rows seem to have is mostly in the first of them: only these are read before all are.
-  if not exact and most is not null then
-    first := array(select f.id
+  -- What many materials have is among the most downloaded: whole powers of two, at most 15 times as many as are wanted.
+  if not is_done then
+    below := (select f.download_magnitude from materials f order by f.download_magnitude desc offset 15 * most limit 1);
+    found := array(select f.id
                      from materials f
-                    where material_search_pairs(f.title, f.description) @@ pairs
+                    where f.download_magnitude > coalesce(below, -1)
+                      and (strpos(search_text(f.title), needle) > 0 or strpos(search_text(f.description), needle) > 0)
                       and (f.is_active or not active_only)
                     order by f.download_count desc, f.id desc
-                    limit 10::bigint * most);
+                    limit most);
+    is_done := below is null or cardinality(found) = most;
+  end if;
+
+  -- A longer text that many rows seem to have is mostly in the first of them: only these are read before all are.
+  if not is_done and not exact then
+    likely := array(select f.id
+                      from materials f
+                     where material_search_pairs(f.title, f.description) @@ pairs
+                       and (f.is_active or not active_only)
+                     order by f.download_count desc, f.id desc
+                     limit 10 * most);
+    found := array(select f.id
+                     from materials f
+                    where f.id = any (likely)
+                      and (strpos(search_text(f.title), needle) > 0 or strpos(search_text(f.description), needle) > 0)
+                    order by f.download_count desc, f.id desc
+                    limit most);
+    is_done := cardinality(likely) < 10 * most or cardinality(found) = most;
+  end if;
+
+  if not is_done then
+    found := array(select f.id
+                     from materials f
+                    where (pairs is null or material_search_pairs(f.title, f.description) @@ pairs)
+                      and (exact or strpos(search_text(f.title), needle) > 0 or strpos(search_text(f.description), needle) > 0)
+                      and (f.is_active or not active_only)
+                    order by f.download_count desc, f.id desc
+                    limit most);
+  end if;
+
+  if most is not null then
     return query
     select m.id, m.title, m.description, c.name, m.download_count, m.view_count, strpos(search_text(m.title), needle) > 0
       from materials m
       left join categories c on c.id = m.category_id
-     where m.id = any (first)
-       and (strpos(search_text(m.title), needle) > 0 or strpos(search_text(m.description), needle) > 0)
-     order by m.download_count desc, m.id desc
-     limit most;
-    get diagnostics shown = row_count;
-    if shown = most or cardinality(first) < 10::bigint * most then
-      return;
-    end if;
+     where m.id = any (found)
+     order by m.download_count desc, m.id desc;
+    return;
   end if;
 
   return query
   select m.id, m.title, m.description, c.name, m.download_count, m.view_count, strpos(search_text(m.title), needle) > 0
-    from (select *
-            from materials f
-           where (pairs is null or material_search_pairs(f.title, f.description) @@ pairs)
-             and (exact or strpos(search_text(f.title), needle) > 0 or strpos(search_text(f.description), needle) > 0)
-             and (f.is_active or not active_only)
-           order by f.download_count desc, f.id desc
-           limit most - shown offset shown) m
+    from materials m
     left join categories c on c.id = m.category_id
+   where (pairs is null or material_search_pairs(m.title, m.description) @@ pairs)
+     and (exact or strpos(search_text(m.title), needle) > 0 or strpos(search_text(m.description), needle) > 0)
+     and (m.is_active or not active_only)
    order by m.download_count desc, m.id desc;
 end
 $$;

@@ -32,7 +32,7 @@ export async function search(
     await sql`SELECT to_regprocedure(${`${home}search_materials(text, integer)`}) IS NOT NULL AS there`;
   if (!found?.there)
     throw new EduschemaError('schema-behind', 'the database has no search_materials(text, integer)', {
-      hint: 'it comes with version 1.11.0 of the education schema: run eduschema migrate, or name its --schema',
+      hint: 'it comes with version 1.13.0 of the education schema: run eduschema migrate, or name its --schema',
     });
   return sql.unsafe<FoundMaterial[]>(
     `SELECT (row_number() OVER ())::int AS rank, id::text AS id, title, category_name AS category,

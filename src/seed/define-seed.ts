@@ -10,7 +10,7 @@ export type Seed = TableSeed | CodeSeed;
 export interface TableSeed<Name extends string = string> {
   /** Numbers that the command line can change. */
   readonly parameters?: Readonly<Record<Name, Parameter>>;
-  /** The migration that must be applied, as in `1.12.0`. */
+  /** The migration that must be applied, as in `1.13.0`. */
   readonly requires?: string;
   /** The lists and tables, each behind those that it refers to. The same for the same context, and asks nothing. */
   tables(context: SeedContext<Name>): readonly (Table | Lookup)[];

@@ -65,7 +65,7 @@ describe('eduschema search', () => {
       const missing = await search(url, '교육');
       expect(missing.exitCode).toBe(2);
       expect(missing.stderr).toContain('the database has no search_materials(text, integer)');
-      expect(missing.stderr).toContain('it comes with version 1.11.0 of the education schema');
+      expect(missing.stderr).toContain('it comes with version 1.13.0 of the education schema');
 
       await eduschema('migrate --schema library --dir migrations', {
         cwd: process.cwd(),

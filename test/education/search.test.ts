@@ -92,6 +92,51 @@ describe('search_materials finds', () => {
   );
 
   test(
+    'the twenty most downloaded of a frequent, a rare and a missing word, whoever has how many downloads',
+    withLibrary(async ({ sql }) => {
+      // A few in each power of two, with equal counts among them, most without a download; 복지 in rows of the last alone.
+      await sql`
+        INSERT INTO materials (title, description, is_active, download_count)
+        SELECT CASE WHEN n % 2 = 0 THEN '교육 ' ELSE '과정 ' END || n, CASE WHEN n > 2900 THEN '사내 복지' WHEN n % 97 = 0 THEN '개인정보' END, n % 31 <> 0,
+               CASE WHEN n < 1200 THEN 100000 / (1 + n * n / 7) ELSE 0 END
+        FROM generate_series(0, 3000) n`;
+      for (const query of ['교육', '정', '복지', '개인정보', '육 1', '없음', '']) {
+        for (const limit of [1, 2, 20, 100, 1000, 0]) {
+          const found = await sql`SELECT id FROM search_materials(${query}, ${limit})`;
+          const wanted = await sql`
+            SELECT id FROM materials WHERE is_active AND (strpos(title, ${query}) > 0 OR strpos(description, ${query}) > 0)
+            ORDER BY download_count DESC, id DESC LIMIT ${limit === 0 ? null : limit}`;
+          expect(
+            found.map(({ id }) => id),
+            `${query}, limit ${limit}`,
+          ).toEqual(wanted.map(({ id }) => id));
+        }
+      }
+    }),
+  );
+
+  test(
+    'them by an index that few downloads write to: the others stay within their page',
+    withLibrary(async ({ sql }) => {
+      const [id] = await addMaterials(sql, '교육');
+      for (let n = 0; n < 70; n++) await sql`INSERT INTO download_logs (material_id) VALUES (${id})`;
+
+      expect(await sql`SELECT download_count, download_magnitude FROM materials`).toEqual([
+        { download_count: '70', download_magnitude: 7 },
+      ]);
+      await sql`SELECT pg_stat_force_next_flush()`.catch(() => sql`SELECT pg_sleep(1.2)`);
+      const [{ others } = {}] =
+        await sql`SELECT n_tup_upd - n_tup_hot_upd AS others FROM pg_stat_user_tables WHERE relname = 'materials'`;
+      // One for each power of two up to 64.
+      expect(Number(others)).toBe(7);
+      await sql`UPDATE materials SET download_count = 5000`;
+      expect(
+        await sql`SELECT FROM audit_log WHERE table_name = 'materials' AND operation = 'UPDATE'`,
+      ).toHaveLength(0);
+    }),
+  );
+
+  test(
     'the most downloaded first, as many as asked, with the category',
     withLibrary(async ({ sql }) => {
       const [, second, third] = await addMaterials(sql, '교육 하나', '교육 둘', '교육 셋');

@@ -149,10 +149,10 @@ describe('eduschema seed that cannot', () => {
 
       expect([none.exitCode, behind.exitCode]).toEqual([2, 2]);
       expect(none.stderr).toContain(
-        'seeds/education.ts needs version 1.12.0 of the schema; no migration is applied',
+        'seeds/education.ts needs version 1.13.0 of the schema; no migration is applied',
       );
       expect(behind.stderr).toContain(
-        'seeds/education.ts needs version 1.12.0 of the schema; the database is at 1.4.0',
+        'seeds/education.ts needs version 1.13.0 of the schema; the database is at 1.4.0',
       );
       expect(behind.stderr).toContain('run eduschema migrate first');
     }),
@@ -163,13 +163,13 @@ describe('eduschema seed that cannot', () => {
     'meets a schema that is ahead: it fits, or the column is named',
     withSeeds(async (library) => {
       const { sql, seed } = library;
-      await sql`INSERT INTO schema_versions (version, description) VALUES ('1.13.0', 'licences'), ('1.14.0', 'notes')`;
+      await sql`INSERT INTO schema_versions (version, description) VALUES ('1.14.0', 'licences'), ('1.15.0', 'notes')`;
       await sql`ALTER TABLE materials ADD note text, ADD licence text NOT NULL`;
       const refused = await seed(tiny);
 
       expect(refused.exitCode).toBe(2);
       expect(refused.stderr).toContain(
-        'the column licence of public.materials must have a value, and the seed has none for it (the database is at 1.14.0)',
+        'the column licence of public.materials must have a value, and the seed has none for it (the database is at 1.15.0)',
       );
       await sql`ALTER TABLE materials ALTER licence SET DEFAULT 'own'`;
       await sql`ALTER TABLE materials RENAME file_size TO bytes`;

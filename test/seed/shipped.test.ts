@@ -27,7 +27,7 @@ describe('the seed that ships', () => {
       expect(load()).toBeUndefined();
       cpSync(join(clone, 'seeds'), seeds, { recursive: true });
       expect(loadShippedSeed(join(seeds, 'people.ts'), {})).toBeUndefined();
-      expect(load()).toMatchObject({ requires: '1.12.0' });
+      expect(load()).toMatchObject({ requires: '1.13.0' });
       appendFileSync(join(seeds, 'rhythm.json'), '\n');
 
       expect(load()).toBeUndefined();
