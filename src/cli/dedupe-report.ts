@@ -97,7 +97,7 @@ function unindexed(scope: Scope): string[] {
 
 /** What `dedupe` has done. */
 export function reportDedupe(result: DedupeResult & { readonly enforced?: Enforced | undefined }): Report {
-  const { scope, choices, survey, tally, run, left, enforced } = result;
+  const { scope, choices, survey, tally, run, left, circles, enforced } = result;
   const rows = [...tally.movements].map(([number, { before, after, moved, cut, gone }]) => {
     const { child, parent } = scope.references[number] as Scope['references'][number];
     return {
@@ -146,6 +146,7 @@ export function reportDedupe(result: DedupeResult & { readonly enforced?: Enforc
       withoutKey: survey.withoutKey,
       collisions,
       sums,
+      circles: circles.map(({ reference, rows }) => ({ ...describeReference(scope, reference), rows })),
       enforced: enforced?.index ?? null,
     },
     message: [
@@ -165,9 +166,14 @@ export function reportDedupe(result: DedupeResult & { readonly enforced?: Enforc
       ...index,
       ...(run === undefined ? [] : [`to take it back: eduschema dedupe undo ${run}`]),
     ].join('\n'),
-    warnings: run === undefined ? [] : unindexed(scope),
+    warnings: run === undefined ? [] : [...unindexed(scope), ...circles.map(describeCircle(scope))],
   };
 }
+
+const describeCircle =
+  (scope: Scope) =>
+  ({ reference, rows }: DedupeResult['circles'][number]) =>
+    `${describeReference(scope, reference).reference} goes round in a circle now: ${[...rows, rows[0]].join(' -> ')}; set one of them to NULL, or take it back with eduschema dedupe undo`;
 
 /** Rows that are alike, in the form that `--clusters` takes. */
 export function reportSimilar({ table, clusters, pairs }: SimilarResult): Report {

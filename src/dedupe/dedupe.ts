@@ -4,6 +4,7 @@ import type { WorkSettings } from '../db/work-settings.ts';
 import { type Worker, withWorker } from '../db/worker.ts';
 import { checkKey } from './check-key.ts';
 import { type Choices, chooseFor } from './choices.ts';
+import { type Circle, findCircles } from './circles.ts';
 import { findClusters } from './cluster.ts';
 import { beginRun, endRuns, removedBefore, targetsOf, updateRun } from './journal.ts';
 import { mergeAll } from './merge-all.ts';
@@ -35,6 +36,8 @@ export interface DedupeResult {
   readonly tally: Tally;
   /** Duplicates that were gone or different when their turn came. */
   readonly left: number;
+  /** Rows that refer to each other in a circle, through a row that others went into. */
+  readonly circles: readonly Circle[];
 }
 
 /** What would be done. */
@@ -70,7 +73,7 @@ export function dedupe(
       await worker.transaction('record the end of the run', (sql) =>
         endRuns(sql, settings.journal, request.table, describe(request)),
       );
-      return { ...plan, run: undefined, tally: createTally(), left: 0 };
+      return { ...plan, run: undefined, tally: createTally(), left: 0, circles: [] };
     }
     await approve?.(plan);
     const { journal } = settings;
@@ -87,7 +90,8 @@ export function dedupe(
     await worker.transaction('record the end of the run', (sql) =>
       updateRun(sql, journal, run.run, { state: 'done' }),
     );
-    return { ...plan, run: run.run, tally, left };
+    const circles = await findCircles(worker.session.sql, scope);
+    return { ...plan, run: run.run, tally, left, circles };
   });
 }
 

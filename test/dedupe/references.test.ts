@@ -116,6 +116,27 @@ describe('what refers to duplicates', () => {
   );
 
   it(
+    'from the table itself that goes round in a circle afterwards is told; a long chain and a circle elsewhere are not',
+    withDatabase(async (test) => {
+      const { sql } = test;
+      await sql.unsafe(`
+        CREATE TABLE folders (id int PRIMARY KEY, name text, parent_id int REFERENCES folders);
+        INSERT INTO folders VALUES (1, 'a', NULL), (2, 'b', NULL), (3, 'a', NULL), (4, 'c', NULL), (7, 'x', NULL), (8, 'y', 7), (10, 'd', NULL), (11, 'd', 10);
+        UPDATE folders SET parent_id = 2 WHERE id = 1; UPDATE folders SET parent_id = 4 WHERE id = 2; UPDATE folders SET parent_id = 3 WHERE id = 4;
+        UPDATE folders SET parent_id = 8 WHERE id = 7;
+        INSERT INTO folders SELECT n, 'n' || n, nullif(n - 1, 99) FROM generate_series(100, 400) n;
+        INSERT INTO folders VALUES (500, 'n400', 400);`);
+      const before = await contentsOf(sql, 'folders');
+
+      const { circles } = await merge(test, { table: 'folders', key: ['name'] });
+
+      expect(circles).toEqual([{ reference: 0, rows: ['1', '2', '4'] }]);
+      await undo(test);
+      expect(await contentsOf(sql, 'folders')).toEqual(before);
+    }),
+  );
+
+  it(
     'from the table itself is moved, and a row that would come to refer to itself refers to nothing',
     withDatabase(async (test) => {
       const { sql } = test;
