@@ -55,20 +55,21 @@ export async function withAdvisoryLock<T>(
   wait: LockWait,
   use: () => Promise<T>,
 ): Promise<T> {
+  const release = () => sql.unsafe(`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`);
   await pollUntilFree(wait, async () => {
-    const [{ locked } = { locked: false }] = await sql<
-      [{ locked: boolean }]
-    >`SELECT pg_try_advisory_lock(${key.classId}, ${key.objectId}) AS locked`;
+    const [{ locked } = { locked: false }] = await sql.unsafe<[{ locked: boolean }]>(
+      `SELECT pg_try_advisory_lock(${key.classId}, ${key.objectId}) AS locked`,
+    );
     if (!locked) return (await findHolder(sql, key)) ?? 'unknown';
     const holder = await inTheWay();
-    if (holder) await sql`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`;
+    if (holder) await release();
     return holder;
   });
   try {
     return await use();
   } finally {
     // The session may be gone, and the lock with it.
-    await sql`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`.catch(() => {});
+    await release().catch(() => {});
   }
 }
 
