@@ -12,18 +12,36 @@ export function cancelOnAbort(
   worker: Session,
   signal: AbortSignal | undefined,
 ): () => void {
+  return sendOnAbort(signal, () =>
+    worker.pooled ? worker.cancel() : look(database.sql, `SELECT pg_cancel_backend(${worker.facts.pid})`),
+  );
+}
+
+/** Runs `ask` in the session itself, which nobody else watches: the signal cancels what it waits for. */
+export async function interruptible<T>(
+  session: Pick<Session, 'cancel'>,
+  signal: AbortSignal | undefined,
+  ask: () => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const stop = sendOnAbort(signal, () => session.cancel());
+  try {
+    return await ask();
+  } finally {
+    stop();
+  }
+}
+
+function sendOnAbort(signal: AbortSignal | undefined, cancel: () => Promise<unknown>): () => void {
   let timer: NodeJS.Timeout | undefined;
-  const cancel = () => {
-    const send = () =>
-      void (
-        worker.pooled ? worker.cancel() : look(database.sql, `SELECT pg_cancel_backend(${worker.facts.pid})`)
-      ).catch(() => {});
+  const begin = () => {
+    const send = () => void cancel().catch(() => {});
     send();
     timer = setInterval(send, againMs);
   };
-  signal?.addEventListener('abort', cancel, { once: true });
+  signal?.addEventListener('abort', begin, { once: true });
   return () => {
     clearInterval(timer);
-    signal?.removeEventListener('abort', cancel);
+    signal?.removeEventListener('abort', begin);
   };
 }

@@ -7,7 +7,7 @@ import { checkDeadlockSoon } from './deadlock-timeout.ts';
 import { isServerError } from './explain-error.ts';
 import { quoteLiteral } from './identifiers.ts';
 import { inTransaction } from './in-transaction.ts';
-import type { AskForSession } from './kept-session.ts';
+import { type AskForSession, withKeptSession } from './kept-session.ts';
 import { withLockRetries } from './lock-retries.ts';
 import type { PlannedStatement, Step } from './plan.ts';
 import { watchSession } from './watch-session.ts';
@@ -34,14 +34,32 @@ export interface Worker {
  * The turn is an advisory lock of the database's own session, which stays idle and looks at the worker; the worker
  * holds a second one, as the statement of a killed client goes on in the server. Before each step the turn is confirmed.
  * Throws `lock-held` when it does not come in time, `pooler-unsuitable` behind a pooler, and `interrupted` when the
- * signal comes; what was committed by then stays. With `keep` the session is that one, and stays open for the next subject.
+ * signal comes; what was committed by then stays.
  */
 export async function withWorker<T>(
   database: Database,
   subject: string,
   settings: WorkSettings,
   use: (worker: Worker) => Promise<T>,
-  keep?: AskForSession,
+): Promise<T> {
+  return withKeptSession(database, workerSession(settings), (keep) =>
+    withKeptWorker(database, subject, settings, keep, async (ask) => use(await ask())),
+  );
+}
+
+/** A worker, whose session opens as soon as the turn has come. */
+export type AskForWorker = () => Promise<Worker>;
+
+/**
+ * The same in a session that stays open for the next subject. `use` begins when the turn has come, while the session
+ * opens: what is only looked at can be looked at in the database's own session by then.
+ */
+export async function withKeptWorker<T>(
+  database: Database,
+  subject: string,
+  settings: WorkSettings,
+  keep: AskForSession,
+  use: (ask: AskForWorker) => Promise<T>,
 ): Promise<T> {
   if (database.pooled) throw behindPooler(subject);
   const turn = lockKeyOf(`turn of ${subject}`);
@@ -51,37 +69,39 @@ export async function withWorker<T>(
     signal: settings.signal,
     onWait: (holder: LockHolder) => settings.onProgress?.({ type: 'waiting', holder }),
   };
-  await database.sql`SELECT set_config('idle_session_timeout', '0', false), set_config('statement_timeout', '0', false)`;
+  await database.sql.unsafe('SET idle_session_timeout = 0; SET statement_timeout = 0');
   const inTheWay = () => findHolder(database.sql, guard);
   return withAdvisoryLock(database.sql, turn, inTheWay, wait, async () => {
-    const kept = await keep?.();
-    const isKept = kept?.isOpen() === true;
-    const work = async (worker: Session) => {
-      await worker.sql.unsafe(
-        [...openingOf(worker, settings), `SELECT pg_advisory_lock(${guard.classId}, ${guard.objectId})`].join(
-          '; ',
-        ),
+    const guardLock = `(${guard.classId}, ${guard.objectId})`;
+    const stops: (() => void)[] = [];
+    const begin = async () => {
+      const session = await keep();
+      await session.sql.unsafe(
+        [...openingOf(session, settings), `SELECT pg_advisory_lock${guardLock}`].join('; '),
       );
-      const stop = cancelOnAbort(database, worker, settings.signal);
-      const confirmTurn = async () => {
-        settings.signal?.throwIfAborted();
-        if (database.isOpen() && (await isHeldBy(worker.sql, turn, database.facts.pid))) return;
-        throw turnLost(subject);
-      };
-      try {
-        return await use(createWorker(database, worker, settings, confirmTurn));
-      } catch (error) {
-        throw settings.signal?.aborted ? interrupted(error) : error;
-      } finally {
-        stop();
-        // The end of a session of its own ends it, too.
-        if (isKept)
-          await worker.sql
-            .unsafe(`SELECT pg_advisory_unlock(${guard.classId}, ${guard.objectId})`)
-            .catch(() => {});
-      }
+      stops.push(cancelOnAbort(database, session, settings.signal));
+      return session;
     };
-    return isKept ? work(kept) : database.withSession(workerSession(settings), work);
+    const confirmTurnIn = async (session: Session) => {
+      settings.signal?.throwIfAborted();
+      if (database.isOpen() && (await isHeldBy(session.sql, turn, database.facts.pid))) return;
+      throw turnLost(subject);
+    };
+    const beginning = begin();
+    // Whoever asks is told.
+    beginning.catch(() => {});
+    try {
+      return await use(async () => {
+        const session = await beginning;
+        return createWorker(database, session, settings, () => confirmTurnIn(session));
+      });
+    } catch (error) {
+      throw settings.signal?.aborted ? interrupted(error) : error;
+    } finally {
+      const session = await beginning.catch(() => undefined);
+      for (const stop of stops) stop();
+      await session?.sql.unsafe(`SELECT pg_advisory_unlock${guardLock}`).catch(() => {});
+    }
   });
 }
 
