@@ -9,11 +9,13 @@ process.on('uncaughtException', (error) => {
   exit(3);
 });
 
-// When nothing is left to wait for, Node ends the process, with 0 unless it is told otherwise.
+// When nothing is left to wait for, Node ends the process, with 0 unless it is told otherwise. Told to, it does not take
+// its memory apart first, which takes hundredths of a second.
 let done = false;
 process.exitCode = 3;
 process.once('beforeExit', () => {
-  if (!done) void endEarly(process.argv.slice(2));
+  if (done) exit(process.exitCode);
+  void endEarly(process.argv.slice(2));
 });
 
 main(process.argv.slice(2)).then((exitCode) => {

@@ -114,6 +114,12 @@ export async function isHeldBy(sql: Sql, key: LockKey, pid: number): Promise<boo
   return held.length > 0;
 }
 
+/** A query that fails, as the server's log then explains, unless the session with this pid holds the lock. */
+export function demandHeldBy(key: LockKey, pid: number): string {
+  return `SELECT CASE count(*) WHEN 0 THEN (count(*)::text || ' sessions have the turn of session ${pid}')::int END
+    FROM pg_catalog.pg_locks l WHERE ${lockedBy(key)} AND l.pid = ${pid}`;
+}
+
 /** The session that holds the lock, other than this one. */
 export async function findHolder(sql: Sql, key: LockKey): Promise<LockHolder | undefined> {
   const [holder] = await sql.unsafe<LockHolder[]>(`

@@ -1,6 +1,14 @@
 import type { TransactionSql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
-import { findHolder, isHeldBy, type LockHolder, lockKeyOf, withAdvisoryLock } from './advisory-lock.ts';
+import {
+  demandHeldBy,
+  findHolder,
+  isHeldBy,
+  type LockHolder,
+  type LockKey,
+  lockKeyOf,
+  withAdvisoryLock,
+} from './advisory-lock.ts';
 import { cancelOnAbort } from './cancel-on-abort.ts';
 import type { Database, Session, SessionOptions } from './connect.ts';
 import { checkDeadlockSoon } from './deadlock-timeout.ts';
@@ -82,18 +90,13 @@ export async function withKeptWorker<T>(
       stops.push(cancelOnAbort(database, session, settings.signal));
       return session;
     };
-    const confirmTurnIn = async (session: Session) => {
-      settings.signal?.throwIfAborted();
-      if (database.isOpen() && (await isHeldBy(session.sql, turn, database.facts.pid))) return;
-      throw turnLost(subject);
-    };
     const beginning = begin();
     // Whoever asks is told.
     beginning.catch(() => {});
     try {
       return await use(async () => {
         const session = await beginning;
-        return createWorker(database, session, settings, () => confirmTurnIn(session));
+        return createWorker(database, session, settings, { subject, key: turn });
       });
     } catch (error) {
       throw settings.signal?.aborted ? interrupted(error) : error;
@@ -126,12 +129,26 @@ export function openingOf(
   ];
 }
 
+interface Turn {
+  readonly subject: string;
+  readonly key: LockKey;
+}
+
 function createWorker(
   database: Database,
   session: Session,
   settings: WorkSettings,
-  confirmTurn: () => Promise<void>,
+  { subject, key }: Turn,
 ): Worker {
+  const { pid } = database.facts;
+  const checkAlive = () => {
+    settings.signal?.throwIfAborted();
+    if (!database.isOpen()) throw turnLost(subject);
+  };
+  const confirmTurn = async () => {
+    checkAlive();
+    if (!(await isHeldBy(session.sql, key, pid))) throw turnLost(subject);
+  };
   const transaction: Worker['transaction'] = async (title, work) => {
     await confirmTurn();
     return withLockRetries(database, session, settings, (lockTimeout) =>
@@ -158,20 +175,38 @@ function createWorker(
       throw failed(title, error, statements[session.tap.answers[0]?.completed ?? 0]?.sql);
     });
   };
+  // One message: nobody who waits for its locks waits for the way between us and the server.
+  const atOnce = async (title: string, statements: readonly PlannedStatement[], lockTimeout: string) => {
+    checkAlive();
+    const before = ['BEGIN', `SET LOCAL lock_timeout = ${quoteLiteral(lockTimeout)}`, demandHeldBy(key, pid)];
+    session.tap.reset();
+    try {
+      await session.sql.unsafe([...before, ...statements.map(({ sql }) => sql), 'COMMIT'].join(';\n'));
+    } catch (error) {
+      const done = (session.tap.answers[0]?.completed ?? 0) - before.length;
+      if (session.tap.transaction !== 'none') await session.sql.unsafe('ROLLBACK').catch(() => {});
+      if (done === -1 && isServerError(error) && error.code === notHeld) throw turnLost(subject);
+      throw failed(title, error, statements[done]?.sql);
+    }
+    if (session.tap.lastTag !== 'COMMIT') throw new Error(`COMMIT was answered by ${session.tap.lastTag}`);
+  };
   return {
     session,
     transaction,
     together,
     alone,
     async carryOut({ title, transaction: inTransaction, statements }) {
-      if (!inTransaction) {
-        for (const { sql } of statements) await alone(title, sql);
-        return;
-      }
-      await transaction(title, (sql) => together(sql, title, statements));
+      if (!inTransaction) for (const { sql } of statements) await alone(title, sql);
+      else
+        await withLockRetries(database, session, settings, (lockTimeout) =>
+          atOnce(title, statements, lockTimeout),
+        );
     },
   };
 }
+
+/** What `demandHeldBy` fails with. */
+const notHeld = '22P02';
 
 /** Names what was to be done, and shows the statement; an error that names its thing already stays as it is. */
 function failed(title: string, error: unknown, statement?: string): unknown {
