@@ -23,4 +23,9 @@ main(process.argv.slice(2)).then((exitCode) => {
   process.exitCode = exitCode;
   // What a migration has left running does not keep the process: all that counts is written.
   setInterval(() => process.stdout.writableLength === 0 && exit(exitCode), 500).unref();
+  // Node would wait until V8 has compiled what it is at in the background, for nobody.
+  setImmediate(() => {
+    const listens = process.listenerCount('beforeExit') > 1;
+    if (!listens && process.getActiveResourcesInfo().length === 0) exit(exitCode);
+  });
 });
