@@ -25,7 +25,8 @@ main(process.argv.slice(2)).then((exitCode) => {
   setInterval(() => process.stdout.writableLength === 0 && exit(exitCode), 500).unref();
   // Node would wait until V8 has compiled what it is at in the background, for nobody.
   setImmediate(() => {
-    const listens = process.listenerCount('beforeExit') > 1;
-    if (!listens && process.getActiveResourcesInfo().length === 0) exit(exitCode);
+    const isWritten = process.stdout.writableLength === 0 && process.stderr.writableLength === 0;
+    const isHeard = process.listenerCount('beforeExit') > 1;
+    if (isWritten && !isHeard && process.getActiveResourcesInfo().length === 0) exit(exitCode);
   });
 });

@@ -1,3 +1,4 @@
+import { EduschemaError } from '../errors.ts';
 import type { Database, Session } from './connect.ts';
 import { look } from './look.ts';
 
@@ -17,19 +18,30 @@ export function cancelOnAbort(
   );
 }
 
-/** Runs `ask` in the session itself, which nobody else watches: the signal cancels what it waits for. */
+/** Runs `ask` in the session itself: the signal cancels what it waits for, and then it throws `interrupted`. */
 export async function interruptible<T>(
   session: Pick<Session, 'cancel'>,
   signal: AbortSignal | undefined,
   ask: () => Promise<T>,
 ): Promise<T> {
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw interrupted(signal.reason);
   const stop = sendOnAbort(signal, () => session.cancel());
   try {
     return await ask();
+  } catch (error) {
+    throw signal?.aborted ? interrupted(error) : error;
   } finally {
     stop();
   }
+}
+
+/** The error of work that the signal ended. */
+export function interrupted(cause: unknown): EduschemaError {
+  if (cause instanceof EduschemaError && cause.code === 'interrupted') return cause;
+  return new EduschemaError('interrupted', 'interrupted: what was done by then stays', {
+    hint: 'run the command again to go on',
+    cause,
+  });
 }
 
 function sendOnAbort(signal: AbortSignal | undefined, cancel: () => Promise<unknown>): () => void {

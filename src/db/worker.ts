@@ -9,7 +9,7 @@ import {
   lockKeyOf,
   withAdvisoryLock,
 } from './advisory-lock.ts';
-import { cancelOnAbort } from './cancel-on-abort.ts';
+import { cancelOnAbort, interrupted } from './cancel-on-abort.ts';
 import type { Database, Session, SessionOptions } from './connect.ts';
 import { checkDeadlockSoon } from './deadlock-timeout.ts';
 import { isServerError } from './explain-error.ts';
@@ -242,11 +242,4 @@ function turnLost(subject: string): EduschemaError {
     `the session that keeps others away from the ${subject} was ended: another eduschema may be at work`,
     { hint: 'what was done stays; run the command again when the other is done' },
   );
-}
-
-function interrupted(cause: unknown): EduschemaError {
-  return new EduschemaError('interrupted', 'interrupted: what was done by then stays', {
-    hint: 'run the command again to go on',
-    cause,
-  });
 }
