@@ -9,11 +9,13 @@ process.on('uncaughtException', (error) => {
   exit(3);
 });
 
-// When nothing is left to wait for, Node ends the process, with 0 unless it is told otherwise.
+// When nothing is left to wait for, Node ends the process, with 0 unless it is told otherwise. Told to, it does not take
+// its memory apart first, which takes hundredths of a second.
 let done = false;
 process.exitCode = 3;
 process.once('beforeExit', () => {
-  if (!done) void endEarly(process.argv.slice(2));
+  if (done) exit(process.exitCode);
+  void endEarly(process.argv.slice(2));
 });
 
 main(process.argv.slice(2)).then((exitCode) => {
@@ -21,4 +23,10 @@ main(process.argv.slice(2)).then((exitCode) => {
   process.exitCode = exitCode;
   // What a migration has left running does not keep the process: all that counts is written.
   setInterval(() => process.stdout.writableLength === 0 && exit(exitCode), 500).unref();
+  // Node would wait until V8 has compiled what it is at in the background, for nobody.
+  setImmediate(() => {
+    const isWritten = process.stdout.writableLength === 0 && process.stderr.writableLength === 0;
+    const isHeard = process.listenerCount('beforeExit') > 1;
+    if (isWritten && !isHeard && process.getActiveResourcesInfo().length === 0) exit(exitCode);
+  });
 });

@@ -59,13 +59,14 @@ const common = {
   legalComments: 'none',
   metafile: true,
 };
+const fileUrl = "const __fileUrl = require('node:url').pathToFileURL(__filename).href;";
 const commonJs = {
   ...common,
   format: 'cjs',
   outExtension: { '.js': '.cjs' },
   supported: { 'dynamic-import': false },
   define: { 'import.meta.url': '__fileUrl' },
-  banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href;" },
+  banner: { js: fileUrl },
 };
 
 rmSync('dist', { recursive: true, force: true });
@@ -87,6 +88,10 @@ const results = await Promise.all([
     ...commonJs,
     entryPoints: { 'lib/program.bundle': 'src/cli/program.ts' },
     plugins: [leaveApart, withoutTls],
+    // For scripts/load-cached.cjs, which runs it.
+    charset: 'ascii',
+    banner: { js: `(function (exports, require, module, __filename, __dirname) { ${fileUrl}` },
+    footer: { js: '})' },
   }),
   ...apart.map((name) =>
     build({

@@ -14,7 +14,10 @@ const world = {
   ask: undefined,
   onInterrupt: () => () => {},
 };
-runProgram(['migrate'], world).then(() => {
+const run = async () => {
+  await runProgram(['migrate'], world);
+  await runProgram(['partitions', 'ensure'], world);
   const { path, content } = codeCache();
   writeFileSync(path, content);
-});
+};
+void run();

@@ -55,20 +55,21 @@ export async function withAdvisoryLock<T>(
   wait: LockWait,
   use: () => Promise<T>,
 ): Promise<T> {
+  const release = () => sql.unsafe(`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`);
   await pollUntilFree(wait, async () => {
-    const [{ locked } = { locked: false }] = await sql<
-      [{ locked: boolean }]
-    >`SELECT pg_try_advisory_lock(${key.classId}, ${key.objectId}) AS locked`;
+    const [{ locked } = { locked: false }] = await sql.unsafe<[{ locked: boolean }]>(
+      `SELECT pg_try_advisory_lock(${key.classId}, ${key.objectId}) AS locked`,
+    );
     if (!locked) return (await findHolder(sql, key)) ?? 'unknown';
     const holder = await inTheWay();
-    if (holder) await sql`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`;
+    if (holder) await release();
     return holder;
   });
   try {
     return await use();
   } finally {
     // The session may be gone, and the lock with it.
-    await sql`SELECT pg_advisory_unlock(${key.classId}, ${key.objectId})`.catch(() => {});
+    await release().catch(() => {});
   }
 }
 
@@ -111,6 +112,12 @@ export async function isHeldBy(sql: Sql, key: LockKey, pid: number): Promise<boo
     `SELECT FROM pg_catalog.pg_locks l WHERE ${lockedBy(key)} AND l.pid = ${pid}`,
   );
   return held.length > 0;
+}
+
+/** A query that fails, as the server's log then explains, unless the session with this pid holds the lock. */
+export function demandHeldBy(key: LockKey, pid: number): string {
+  return `SELECT CASE count(*) WHEN 0 THEN (count(*)::text || ' sessions have the turn of session ${pid}')::int END
+    FROM pg_catalog.pg_locks l WHERE ${lockedBy(key)} AND l.pid = ${pid}`;
 }
 
 /** The session that holds the lock, other than this one. */

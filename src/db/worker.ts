@@ -1,13 +1,21 @@
 import type { TransactionSql } from 'postgres';
 import { EduschemaError } from '../errors.ts';
-import { findHolder, isHeldBy, type LockHolder, lockKeyOf, withAdvisoryLock } from './advisory-lock.ts';
-import { cancelOnAbort } from './cancel-on-abort.ts';
+import {
+  demandHeldBy,
+  findHolder,
+  isHeldBy,
+  type LockHolder,
+  type LockKey,
+  lockKeyOf,
+  withAdvisoryLock,
+} from './advisory-lock.ts';
+import { cancelOnAbort, interrupted } from './cancel-on-abort.ts';
 import type { Database, Session, SessionOptions } from './connect.ts';
 import { checkDeadlockSoon } from './deadlock-timeout.ts';
 import { isServerError } from './explain-error.ts';
 import { quoteLiteral } from './identifiers.ts';
 import { inTransaction } from './in-transaction.ts';
-import type { AskForSession } from './kept-session.ts';
+import { type AskForSession, withKeptSession } from './kept-session.ts';
 import { withLockRetries } from './lock-retries.ts';
 import type { PlannedStatement, Step } from './plan.ts';
 import { watchSession } from './watch-session.ts';
@@ -34,14 +42,32 @@ export interface Worker {
  * The turn is an advisory lock of the database's own session, which stays idle and looks at the worker; the worker
  * holds a second one, as the statement of a killed client goes on in the server. Before each step the turn is confirmed.
  * Throws `lock-held` when it does not come in time, `pooler-unsuitable` behind a pooler, and `interrupted` when the
- * signal comes; what was committed by then stays. With `keep` the session is that one, and stays open for the next subject.
+ * signal comes; what was committed by then stays.
  */
 export async function withWorker<T>(
   database: Database,
   subject: string,
   settings: WorkSettings,
   use: (worker: Worker) => Promise<T>,
-  keep?: AskForSession,
+): Promise<T> {
+  return withKeptSession(database, workerSession(settings), (keep) =>
+    withKeptWorker(database, subject, settings, keep, async (ask) => use(await ask())),
+  );
+}
+
+/** A worker, whose session opens as soon as the turn has come. */
+export type AskForWorker = () => Promise<Worker>;
+
+/**
+ * The same in a session that stays open for the next subject. `use` begins when the turn has come, while the session
+ * opens: what is only looked at can be looked at in the database's own session by then.
+ */
+export async function withKeptWorker<T>(
+  database: Database,
+  subject: string,
+  settings: WorkSettings,
+  keep: AskForSession,
+  use: (ask: AskForWorker) => Promise<T>,
 ): Promise<T> {
   if (database.pooled) throw behindPooler(subject);
   const turn = lockKeyOf(`turn of ${subject}`);
@@ -51,37 +77,34 @@ export async function withWorker<T>(
     signal: settings.signal,
     onWait: (holder: LockHolder) => settings.onProgress?.({ type: 'waiting', holder }),
   };
-  await database.sql`SELECT set_config('idle_session_timeout', '0', false), set_config('statement_timeout', '0', false)`;
+  await database.sql.unsafe('SET idle_session_timeout = 0; SET statement_timeout = 0');
   const inTheWay = () => findHolder(database.sql, guard);
   return withAdvisoryLock(database.sql, turn, inTheWay, wait, async () => {
-    const kept = await keep?.();
-    const isKept = kept?.isOpen() === true;
-    const work = async (worker: Session) => {
-      await worker.sql.unsafe(
-        [...openingOf(worker, settings), `SELECT pg_advisory_lock(${guard.classId}, ${guard.objectId})`].join(
-          '; ',
-        ),
+    const guardLock = `(${guard.classId}, ${guard.objectId})`;
+    const stops: (() => void)[] = [];
+    const begin = async () => {
+      const session = await keep();
+      await session.sql.unsafe(
+        [...openingOf(session, settings), `SELECT pg_advisory_lock${guardLock}`].join('; '),
       );
-      const stop = cancelOnAbort(database, worker, settings.signal);
-      const confirmTurn = async () => {
-        settings.signal?.throwIfAborted();
-        if (database.isOpen() && (await isHeldBy(worker.sql, turn, database.facts.pid))) return;
-        throw turnLost(subject);
-      };
-      try {
-        return await use(createWorker(database, worker, settings, confirmTurn));
-      } catch (error) {
-        throw settings.signal?.aborted ? interrupted(error) : error;
-      } finally {
-        stop();
-        // The end of a session of its own ends it, too.
-        if (isKept)
-          await worker.sql
-            .unsafe(`SELECT pg_advisory_unlock(${guard.classId}, ${guard.objectId})`)
-            .catch(() => {});
-      }
+      stops.push(cancelOnAbort(database, session, settings.signal));
+      return session;
     };
-    return isKept ? work(kept) : database.withSession(workerSession(settings), work);
+    const beginning = begin();
+    // Whoever asks is told.
+    beginning.catch(() => {});
+    try {
+      return await use(async () => {
+        const session = await beginning;
+        return createWorker(database, session, settings, { subject, key: turn });
+      });
+    } catch (error) {
+      throw settings.signal?.aborted ? interrupted(error) : error;
+    } finally {
+      const session = await beginning.catch(() => undefined);
+      for (const stop of stops) stop();
+      await session?.sql.unsafe(`SELECT pg_advisory_unlock${guardLock}`).catch(() => {});
+    }
   });
 }
 
@@ -106,12 +129,26 @@ export function openingOf(
   ];
 }
 
+interface Turn {
+  readonly subject: string;
+  readonly key: LockKey;
+}
+
 function createWorker(
   database: Database,
   session: Session,
   settings: WorkSettings,
-  confirmTurn: () => Promise<void>,
+  { subject, key }: Turn,
 ): Worker {
+  const { pid } = database.facts;
+  const checkAlive = () => {
+    settings.signal?.throwIfAborted();
+    if (!database.isOpen()) throw turnLost(subject);
+  };
+  const confirmTurn = async () => {
+    checkAlive();
+    if (!(await isHeldBy(session.sql, key, pid))) throw turnLost(subject);
+  };
   const transaction: Worker['transaction'] = async (title, work) => {
     await confirmTurn();
     return withLockRetries(database, session, settings, (lockTimeout) =>
@@ -138,20 +175,38 @@ function createWorker(
       throw failed(title, error, statements[session.tap.answers[0]?.completed ?? 0]?.sql);
     });
   };
+  // One message: nobody who waits for its locks waits for the way between us and the server.
+  const atOnce = async (title: string, statements: readonly PlannedStatement[], lockTimeout: string) => {
+    checkAlive();
+    const before = ['BEGIN', `SET LOCAL lock_timeout = ${quoteLiteral(lockTimeout)}`, demandHeldBy(key, pid)];
+    session.tap.reset();
+    try {
+      await session.sql.unsafe([...before, ...statements.map(({ sql }) => sql), 'COMMIT'].join(';\n'));
+    } catch (error) {
+      const done = (session.tap.answers[0]?.completed ?? 0) - before.length;
+      if (session.tap.transaction !== 'none') await session.sql.unsafe('ROLLBACK').catch(() => {});
+      if (done === -1 && isServerError(error) && error.code === notHeld) throw turnLost(subject);
+      throw failed(title, error, statements[done]?.sql);
+    }
+    if (session.tap.lastTag !== 'COMMIT') throw new Error(`COMMIT was answered by ${session.tap.lastTag}`);
+  };
   return {
     session,
     transaction,
     together,
     alone,
     async carryOut({ title, transaction: inTransaction, statements }) {
-      if (!inTransaction) {
-        for (const { sql } of statements) await alone(title, sql);
-        return;
-      }
-      await transaction(title, (sql) => together(sql, title, statements));
+      if (!inTransaction) for (const { sql } of statements) await alone(title, sql);
+      else
+        await withLockRetries(database, session, settings, (lockTimeout) =>
+          atOnce(title, statements, lockTimeout),
+        );
     },
   };
 }
+
+/** What `demandHeldBy` fails with. */
+const notHeld = '22P02';
 
 /** Names what was to be done, and shows the statement; an error that names its thing already stays as it is. */
 function failed(title: string, error: unknown, statement?: string): unknown {
@@ -187,11 +242,4 @@ function turnLost(subject: string): EduschemaError {
     `the session that keeps others away from the ${subject} was ended: another eduschema may be at work`,
     { hint: 'what was done stays; run the command again when the other is done' },
   );
-}
-
-function interrupted(cause: unknown): EduschemaError {
-  return new EduschemaError('interrupted', 'interrupted: what was done by then stays', {
-    hint: 'run the command again to go on',
-    cause,
-  });
 }

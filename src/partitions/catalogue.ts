@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres';
-import { type QualifiedName, quoteName } from '../db/identifiers.ts';
+import { askTogether, inUtc, type Question } from '../db/ask-together.ts';
+import { type QualifiedName, quoteLiteral, quoteName } from '../db/identifiers.ts';
 import { EduschemaError } from '../errors.ts';
 import { readMark } from './comment-mark.ts';
 
@@ -48,7 +49,8 @@ export interface Partition extends BoundedPartition {
   readonly bytes: number;
 }
 
-interface TableRow extends Omit<PartitionedTable, 'name' | 'type'>, QualifiedName {
+/** A table as the catalogue has it. */
+export interface TableRow extends Omit<PartitionedTable, 'name' | 'type'>, QualifiedName {
   readonly type: string;
   readonly strategy: string;
   readonly keys: number;
@@ -85,10 +87,24 @@ export async function listPartitionedTables(sql: Sql): Promise<PartitionedTable[
  * range over one column of time.
  */
 export async function findPartitionedTable(sql: Sql, name: QualifiedName): Promise<PartitionedTable> {
-  const [row] = await sql.unsafe<TableRow[]>(`${selectTables} WHERE n.nspname = $1 AND c.relname = $2`, [
-    name.schema,
-    name.name,
-  ]);
+  const [rows] = await askTogether(sql, [], [tableQuestion(name)]);
+  return knownTable(sql, name, rows);
+}
+
+/** Asks for the table of that name, for `knownTable` to judge. */
+export function tableQuestion({ schema, name }: QualifiedName): Question<readonly TableRow[]> {
+  return {
+    sql: `${selectTables} WHERE n.nspname = ${quoteLiteral(schema)} AND c.relname = ${quoteLiteral(name)}`,
+    read: (rows: TableRow[]) => rows,
+  };
+}
+
+/** The table that the answer shows. Throws as `findPartitionedTable` does. */
+export async function knownTable(
+  sql: Sql,
+  name: QualifiedName,
+  [row]: readonly TableRow[],
+): Promise<PartitionedTable> {
   const table = row && tableOf(row);
   if (table) return table;
   const shown = `${name.schema}.${name.name}`;
@@ -126,42 +142,46 @@ interface PartitionRow extends Omit<Partition, 'name' | 'isDefault' | 'from' | '
  * The partitions of a table in the order of their bounds, the default one last. The server prints bounds in the
  * session's zone, so they are read under UTC. Throws `usage` for a zone that the server does not know.
  */
-export function listPartitions(sql: Sql, table: PartitionedTable, zone: string): Promise<Partition[]> {
+export async function listPartitions(sql: Sql, table: PartitionedTable, zone: string): Promise<Partition[]> {
   // The tree of each plain partition would take four times as long.
-  return askPartitions<Partition>(
-    sql,
-    table,
-    zone,
-    `CASE WHEN relkind = 'p'
-          THEN (SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0)::float8
-                FROM pg_partition_tree(ends.oid) t WHERE t.isleaf)
-          ELSE pg_total_relation_size(ends.oid)::float8 END AS bytes,`,
-  );
+  const bytes = `CASE WHEN relkind = 'p'
+    THEN (SELECT coalesce(sum(pg_total_relation_size(t.relid)), 0)::float8
+          FROM pg_partition_tree(ends.oid) t WHERE t.isleaf)
+    ELSE pg_total_relation_size(ends.oid)::float8 END AS bytes,`;
+  const [partitions] = await askInZone(sql, zone, [partitionsQuestion<Partition>(table, zone, bytes)]);
+  return partitions;
 }
 
 /** The same without sizes: of a thousand partitions in hundredths of a second. */
-export function listBounds(sql: Sql, table: PartitionedTable, zone: string): Promise<BoundedPartition[]> {
-  return askPartitions<BoundedPartition>(sql, table, zone, '');
+export async function listBounds(
+  sql: Sql,
+  table: PartitionedTable,
+  zone: string,
+): Promise<BoundedPartition[]> {
+  const [partitions] = await askInZone(sql, zone, [boundsQuestion(table, zone)]);
+  return partitions;
 }
 
-async function askPartitions<T extends BoundedPartition>(
-  sql: Sql,
+/** Asks what `listBounds` does, for `askInZone`. */
+export function boundsQuestion(table: PartitionedTable, zone: string): Question<BoundedPartition[]> {
+  return partitionsQuestion<BoundedPartition>(table, zone, '');
+}
+
+function partitionsQuestion<T extends BoundedPartition>(
   { oid, type }: PartitionedTable,
   zone: string,
   more: string,
-): Promise<T[]> {
+): Question<T[]> {
   const local = (end: string) =>
     type === 'timestamptz'
-      ? `to_char(${end}::timestamptz AT TIME ZONE $2, 'YYYY-MM-DD HH24:MI:SS')`
+      ? `to_char(${end}::timestamptz AT TIME ZONE ${quoteLiteral(zone)}, 'YYYY-MM-DD HH24:MI:SS')`
       : `to_char(${end}::timestamp, 'YYYY-MM-DD HH24:MI:SS')`;
-  await checkZone(sql, zone);
-  const rows = await underUtc(sql, (inside) =>
-    inside.unsafe<PartitionRow[]>(
-      `WITH found AS (
+  return {
+    sql: `WITH found AS (
          SELECT c.oid, n.nspname, c.relname, c.relkind, i.inhdetachpending, c.reltuples,
                 coalesce(pg_get_expr(c.relpartbound, c.oid), '') AS bound
          FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE i.inhparent = $1),
+         WHERE i.inhparent = ${oid}::oid),
        ends AS (SELECT *, substring(bound from $re$FROM \\('([^']*)'\\)$re$) AS lower,
                        substring(bound from $re$TO \\('([^']*)'\\)$re$) AS upper FROM found)
        SELECT oid::int8::float8 AS oid, nspname AS schema, relname AS name, bound, ${local('lower')} AS "fromLocal",
@@ -170,16 +190,15 @@ async function askPartitions<T extends BoundedPartition>(
               CASE WHEN reltuples >= 0 THEN reltuples::float8 END AS rows
        FROM ends
        ORDER BY bound = 'DEFAULT', lower::timestamptz NULLS FIRST, relname`,
-      [oid, ...(type === 'timestamptz' ? [zone] : [])],
-    ),
-  );
-  return rows.map(({ schema, name, bound, fromLocal, toLocal, ...partition }) => ({
-    ...partition,
-    name: { schema, name },
-    isDefault: bound === 'DEFAULT',
-    from: endOf(bound, 'FROM', fromLocal),
-    to: endOf(bound, 'TO', toLocal),
-  })) as readonly BoundedPartition[] as T[];
+    read: (rows: PartitionRow[]) =>
+      rows.map(({ schema, name, bound, fromLocal, toLocal, ...partition }) => ({
+        ...partition,
+        name: { schema, name },
+        isDefault: bound === 'DEFAULT',
+        from: endOf(bound, 'FROM', fromLocal),
+        to: endOf(bound, 'TO', toLocal),
+      })) as readonly BoundedPartition[] as T[],
+  };
 }
 
 function endOf(bound: string, side: 'FROM' | 'TO', local: string | null): Bound | null {
@@ -191,7 +210,7 @@ function endOf(bound: string, side: 'FROM' | 'TO', local: string | null): Bound 
 /** Runs `ask` in a transaction that reads alone, and in which times are written in UTC and as ISO 8601 has them. */
 export async function underUtc<T>(sql: Sql, ask: (sql: Sql) => Promise<T>): Promise<T> {
   const answer = await sql.begin('READ ONLY', async (inside) => {
-    await inside.unsafe(`SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'`);
+    await inside.unsafe(inUtc.join('; '));
     return ask(inside as unknown as Sql);
   });
   return answer as T;
@@ -203,19 +222,37 @@ export async function underUtc<T>(sql: Sql, ask: (sql: Sql) => Promise<T>): Prom
  */
 const plainZone = /^(utc|gmt|([a-z_-]+\/)+[a-z_-]+)$/i;
 
+const unknownZone = '22023';
+
 /** Throws `usage` when the server knows no zone of that name. */
 export async function checkZone(sql: Sql, zone: string): Promise<void> {
   const look = plainZone.test(zone)
     ? sql`SELECT now() AT TIME ZONE ${zone}`
     : sql`SELECT FROM pg_timezone_names WHERE lower(name) = lower(${zone}) LIMIT 1`;
   const found = await look.catch((error) => {
-    if (error.code === '22023') return [];
+    if (error.code === unknownZone) return [];
     throw error;
   });
   if (found.length > 0) return;
   throw new EduschemaError('usage', `the server knows no time zone "${zone}"`, {
     hint: 'write it as Asia/Seoul or UTC; SELECT name FROM pg_timezone_names lists them',
   });
+}
+
+/** Asks in one message, under UTC, what depends on `zone`. Throws `usage` when the server knows no zone of that name. */
+export async function askInZone<const T extends readonly unknown[]>(
+  sql: Sql,
+  zone: string,
+  questions: { readonly [Place in keyof T]: Question<T[Place]> },
+): Promise<T> {
+  if (!plainZone.test(zone)) await checkZone(sql, zone);
+  try {
+    const knows = `SELECT now() AT TIME ZONE ${quoteLiteral(zone)}`;
+    return await askTogether<T>(sql, [...inUtc, knows], questions);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === unknownZone) await checkZone(sql, zone);
+    throw error;
+  }
 }
 
 /**
@@ -230,11 +267,17 @@ export async function boundsOf(
 ): Promise<string[]> {
   if (days.length === 0) return [];
   if (type !== 'timestamptz') return days.map((day) => (type === 'date' ? day : `${day} 00:00:00`));
-  const rows = await sql.begin('READ ONLY', async (inside) => {
-    await inside`SELECT set_config('TimeZone', ${zone}, true), set_config('DateStyle', 'ISO, YMD', true)`;
-    return inside<{ at: string }[]>`
-      SELECT (day::timestamp AT TIME ZONE ${zone})::text AS at
-      FROM unnest(string_to_array(${days.join()}, ',')) WITH ORDINALITY AS d (day, n) ORDER BY n`;
-  });
-  return rows.map(({ at }) => at);
+  const place = quoteLiteral(zone);
+  const [literals] = await askTogether(
+    sql,
+    [`SET LOCAL TimeZone = ${place}`, `SET LOCAL DateStyle = 'ISO, YMD'`],
+    [
+      {
+        sql: `SELECT (day::timestamp AT TIME ZONE ${place})::text AS at
+              FROM unnest(string_to_array(${quoteLiteral(days.join())}, ',')) WITH ORDINALITY AS d (day, n) ORDER BY n`,
+        read: (rows: { at: string }[]) => rows.map(({ at }) => at),
+      },
+    ],
+  );
+  return literals;
 }

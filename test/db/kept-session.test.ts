@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { withDatabase as open } from '../../src/db/connect.ts';
 import { withKeptSession } from '../../src/db/kept-session.ts';
-import { type Worker, withWorker, workerSession } from '../../src/db/worker.ts';
+import { type AskForWorker, withKeptWorker, workerSession } from '../../src/db/worker.ts';
 import { withDatabase } from '../helpers/database.ts';
 import { until } from '../helpers/process.ts';
 
 const workers = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'eduschema worker'`;
-const pidOf = async ({ session }: Worker) => session.facts.pid;
+const pidOf = async (ask: AskForWorker) => (await ask()).session.facts.pid;
 
 describe('a session that is kept', () => {
   it(
@@ -17,20 +17,16 @@ describe('a session that is kept', () => {
       await open(target, {}, (database) =>
         withKeptSession(database, workerSession({}), async (keep) => {
           expect(await sql.unsafe(workers)).toEqual([]);
-          const first = await withWorker(database, 'partitions of public.a', {}, pidOf, keep);
+          const first = await withKeptWorker(database, 'partitions of public.a', {}, keep, pidOf);
           expect(await held()).toEqual([{ count: 0 }]);
           await expect(
-            withWorker(
-              database,
-              'partitions of public.b',
-              {},
-              (worker) => worker.transaction('fail', (inside) => inside`SELECT 1 / 0`),
-              keep,
+            withKeptWorker(database, 'partitions of public.b', {}, keep, async (ask) =>
+              (await ask()).transaction('fail', (inside) => inside`SELECT 1 / 0`),
             ),
           ).rejects.toMatchObject({ code: 'database-error' });
           expect(await held()).toEqual([{ count: 0 }]);
 
-          expect(await withWorker(database, 'partitions of public.c', {}, pidOf, keep)).toBe(first);
+          expect(await withKeptWorker(database, 'partitions of public.c', {}, keep, pidOf)).toBe(first);
           expect(await sql.unsafe(workers)).toEqual([{ pid: first }]);
         }),
       );
@@ -43,14 +39,12 @@ describe('a session that is kept', () => {
     withDatabase(async ({ sql, target }) => {
       await open(target, {}, (database) =>
         withKeptSession(database, workerSession({}), async (keep) => {
-          const first = await withWorker(database, 'partitions of public.a', {}, pidOf, keep);
+          const first = await withKeptWorker(database, 'partitions of public.a', {}, keep, pidOf);
+          const session = await keep();
           await sql`SELECT pg_terminate_backend(${first}, 5000)`;
-          await until(
-            'it is seen to be gone',
-            async () => !(await keep().then((session) => session.isOpen())),
-          );
+          await until('it is seen to be gone', async () => !session.isOpen());
 
-          expect(await withWorker(database, 'partitions of public.b', {}, pidOf, keep)).not.toBe(first);
+          expect(await withKeptWorker(database, 'partitions of public.b', {}, keep, pidOf)).not.toBe(first);
         }),
       );
       await until('it is closed', async () => (await sql.unsafe(workers)).length === 0);

@@ -169,6 +169,53 @@ CREATE INDEX CONCURRENTLY t_id ON t (id);
   );
 
   it(
+    'does nothing of a step when its turn is lost, though both sessions are open',
+    withDatabase(async (test) => {
+      const lost = inDatabase(test, (database) =>
+        withWorker(database, 'public.t', {}, async (worker) => {
+          await database.sql`SELECT pg_advisory_unlock_all()`;
+          await worker.carryOut(steps[0] as Step);
+        }),
+      );
+
+      await expect(lost).rejects.toMatchObject({ code: 'lock-held' });
+      expect(await test.sql`SELECT to_regclass('t') AS table`).toEqual([{ table: null }]);
+    }),
+  );
+
+  it(
+    'says which statement of a step failed, or that its COMMIT did, and can go on',
+    withDatabase(async (test) => {
+      const stepOf = (...statements: string[]): Step => ({
+        title: 'fill it',
+        transaction: true,
+        statements: statements.map((sql) => ({ sql, why: 'rows' })),
+      });
+      await test.sql.unsafe(
+        'CREATE TABLE t (id int PRIMARY KEY, of int REFERENCES t DEFERRABLE INITIALLY DEFERRED)',
+      );
+
+      await inDatabase(test, (database) =>
+        withWorker(database, 'public.t', {}, async (worker) => {
+          const atSecond = worker.carryOut(
+            stepOf('INSERT INTO t VALUES (1)', 'INSERT INTO t VALUES (1, 1)', 'SELECT 1'),
+          );
+          await expect(atSecond).rejects.toMatchObject({
+            message: 'cannot fill it (23505)',
+            details: { sqlstate: '23505', statement: 'INSERT INTO t VALUES (1, 1)' },
+          });
+          const atCommit = worker.carryOut(stepOf('INSERT INTO t VALUES (1, 2)'));
+          await expect(atCommit).rejects.toMatchObject({ message: 'cannot fill it (23503)' });
+          expect(worker.session.tap.transaction).toBe('none');
+          await worker.carryOut(stepOf('INSERT INTO t VALUES (3)'));
+        }),
+      );
+
+      expect(await test.sql`SELECT id FROM t`).toEqual([{ id: 3 }]);
+    }),
+  );
+
+  it(
     'is cancelled on the server when the signal comes, and what was committed stays',
     withDatabase(async (test) => {
       const controller = new AbortController();

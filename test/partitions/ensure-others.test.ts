@@ -79,6 +79,29 @@ describe('others at the same table', () => {
   );
 
   it(
+    'an interrupt ends a look that waits for a lock, and nothing is done; a rerun goes on',
+    withDatabase(async (test) => {
+      await makeLogs(test.sql, { from: 0, to: 0, fallback: true });
+      const other = await openClient(test, 'maintenance');
+      await other.sql.unsafe('BEGIN; LOCK TABLE logs_default IN ACCESS EXCLUSIVE MODE');
+      const interruption = new AbortController();
+
+      const running = ensureIn(test, next, { signal: interruption.signal });
+      await until('it waits', async () => {
+        const waiting = await test.sql`SELECT FROM pg_stat_activity
+          WHERE datname = current_database() AND application_name = 'eduschema' AND wait_event_type = 'Lock'`;
+        return waiting.length > 0;
+      });
+      interruption.abort();
+
+      await expect(running).rejects.toMatchObject({ code: 'interrupted' });
+      await other.sql.unsafe('COMMIT');
+      expect(await boundsOf(test.sql)).toHaveLength(1);
+      expect((await ensureIn(test, next)).made).toHaveLength(2);
+    }),
+  );
+
+  it(
     'a lock that is never granted ends it after a while: nothing is attached, who is in the way is named, a rerun goes on',
     withDatabase(async (test) => {
       await makeLogs(test.sql, { from: 0, to: 0, fallback: true });

@@ -74,7 +74,7 @@ function finding(table: QualifiedName, message: string, column: string, method: 
 export async function judgeLeftovers(sql: Sql, table: PartitionedTable): Promise<Found[]> {
   const { name } = table;
   const tables = (await listLeftovers(sql)).filter(({ marker: { of } }) => quoteName(of) === quoteName(name));
-  const check = await findLeftCheck(sql, table);
+  const check = await findLeftCheck(sql, name);
   const copy = await findCopy(sql, table);
   const left = [
     ...tables.map((leftover) => [null, `it left ${showName(leftover.name)}, which is no partition`] as const),

@@ -1,37 +1,67 @@
 import type { Sql } from 'postgres';
+import { askTogether } from '../../db/ask-together.ts';
 import { showName } from '../../db/identifiers.ts';
 import { EduschemaError } from '../../errors.ts';
 import type { BoundedPartition } from '../catalogue.ts';
 import { endOf } from '../instant.ts';
 import type { EnsureFacts } from './decide.ts';
-import { countWaiting, findDefaultPartition } from './default-partition.ts';
-import { findLeaf } from './leaf.ts';
+import { countWaiting, defaultQuestion } from './default-partition.ts';
+import { leafOf, leavesQuestion } from './leaf.ts';
 import { checkZoneFits, type Look } from './look.ts';
-import { namePartitions } from './names.ts';
-import { findSurroundings } from './surroundings.ts';
+import { firstNames, namePartitions, usedQuestion } from './names.ts';
+import { surroundingsQuestion } from './surroundings.ts';
+
+/** What the catalogue says of it: all but the rows that wait. */
+export type CatalogueFacts = Omit<EnsureFacts, 'waiting'>;
 
 /**
  * Asks for everything that counts for the missing partitions of a table. Throws `permission-denied` for who is not its
  * owner, and `table-unsuitable` when its partitions are partitioned themselves or were made for another zone.
  */
 export async function askFacts(sql: Sql, versionNumber: number, look: Look): Promise<EnsureFacts> {
+  return withWaiting(sql, await askCatalogue(sql, versionNumber, look));
+}
+
+/** Counts the rows that wait, which takes long in a large default partition. */
+export async function withWaiting(sql: Sql, facts: CatalogueFacts): Promise<EnsureFacts> {
+  const { table, fallback, parts } = facts;
+  const waiting = fallback
+    ? await countWaiting(sql, table, fallback, parts)
+    : { ranges: parts.map(() => 0), others: 0 };
+  return { ...facts, waiting };
+}
+
+/** What the catalogue says, in one message as a rule. Throws as `askFacts` does. */
+export async function askCatalogue(sql: Sql, versionNumber: number, look: Look): Promise<CatalogueFacts> {
   const { table, partitions, missing, policy } = look;
   const newest = newestOf(partitions);
   if (newest?.isPartitioned) throw partitionedItself(look, newest);
   await checkZoneFits(sql, look);
-  const fallback = await findDefaultPartition(sql, partitions);
-  const leafOf = (oid: number) => findLeaf(sql, versionNumber, table.oid, oid);
-  const fallbackLeaf = fallback?.isPlain ? await leafOf(fallback.oid) : undefined;
-  const sibling = newest && !newest.isForeign ? await leafOf(newest.oid) : fallbackLeaf;
-  const { schema } = sibling?.name ?? table.name;
-  const surroundings = await findSurroundings(sql, versionNumber, table, schema);
+  const plain = partitions.find(
+    ({ isDefault, isPartitioned, isForeign }) => isDefault && !isPartitioned && !isForeign,
+  );
+  const model = newest && !newest.isForeign ? newest : plain;
+  const { schema } = (model ?? table).name;
+  const firsts = firstNames(table, missing, policy.unit);
+  const ofLeaves = [...new Set([model, plain].flatMap((one) => one?.oid ?? []))];
+  const [fallback, leaves, surroundings, used] = await askTogether(
+    sql,
+    [],
+    [
+      defaultQuestion(partitions) ?? nothing,
+      leavesQuestion(versionNumber, table.oid, ofLeaves),
+      surroundingsQuestion(versionNumber, table, schema),
+      usedQuestion(schema, firsts),
+    ],
+  );
   if (!surroundings.isOwner) throw notOwner(look, surroundings.user);
-  const parts = await namePartitions(sql, table, schema, missing, policy.unit);
-  const waiting = fallback
-    ? await countWaiting(sql, table, fallback, parts)
-    : { ranges: parts.map(() => 0), others: 0 };
-  return { table, parts, sibling, surroundings, fallback, fallbackLeaf, waiting, now: look.now };
+  const sibling = model && leafOf(leaves, model.oid);
+  const fallbackLeaf = plain && leafOf(leaves, plain.oid);
+  const parts = await namePartitions(sql, schema, missing, firsts, used);
+  return { table, parts, sibling, surroundings, fallback, fallbackLeaf, now: look.now };
 }
+
+const nothing = { sql: 'SELECT', read: () => undefined };
 
 /** The partition with the last bounds that is a table here; of those, a foreign one when there is no other. */
 function newestOf(partitions: readonly BoundedPartition[]): BoundedPartition | undefined {

@@ -1,4 +1,5 @@
 import type { Sql } from 'postgres';
+import { askTogether, type Question } from '../../db/ask-together.ts';
 import { type QualifiedName, quoteIdentifier, quoteLiteral, quoteName } from '../../db/identifiers.ts';
 import type { BoundedPartition, PartitionedTable } from '../catalogue.ts';
 import { instantOf } from '../instant.ts';
@@ -29,17 +30,28 @@ export async function findDefaultPartition(
   sql: Sql,
   partitions: readonly BoundedPartition[],
 ): Promise<DefaultPartition | undefined> {
+  const question = defaultQuestion(partitions);
+  if (!question) return undefined;
+  const [found] = await askTogether(sql, [], [question]);
+  return found;
+}
+
+/** Asks what `findDefaultPartition` does; undefined when there is none. */
+export function defaultQuestion(
+  partitions: readonly BoundedPartition[],
+): Question<DefaultPartition> | undefined {
   const found = partitions.find(({ isDefault }) => isDefault);
   if (!found) return undefined;
+  const { oid, name } = found;
+  const id = `${oid}::oid`;
   const isPlain = !found.isPartitioned && !found.isForeign;
-  const [row] = await sql.unsafe<[Omit<DefaultPartition, 'oid' | 'name' | 'isPlain'>]>(
-    `SELECT ${found.isForeign ? '0' : `(SELECT sum(pg_relation_size(t.relid)) FROM pg_partition_tree($1::oid::regclass) t WHERE t.isleaf)`}::float8 AS "heapBytes",
-            ${triggersOf('$1::oid', 'rows are deleted')} AS "deleteTriggers", ${triggersOf('$1::oid', 'it is truncated')} AS "truncateTriggers",
+  return {
+    sql: `SELECT ${found.isForeign ? '0' : `(SELECT sum(pg_relation_size(t.relid)) FROM pg_partition_tree(${id}::regclass) t WHERE t.isleaf)`}::float8 AS "heapBytes",
+            ${triggersOf(id, 'rows are deleted')} AS "deleteTriggers", ${triggersOf(id, 'it is truncated')} AS "truncateTriggers",
             coalesce((SELECT json_agg(DISTINCT r.ev_class::regclass::text) FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
-                      WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid), '[]') AS "namedBy"`,
-    [found.oid],
-  );
-  return { ...row, oid: found.oid, name: found.name, isPlain };
+                      WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = ${id}), '[]') AS "namedBy"`,
+    read: ([row]: [Omit<DefaultPartition, 'oid' | 'name' | 'isPlain'>]) => ({ ...row, oid, name, isPlain }),
+  };
 }
 
 /** Counts the rows of the default partition, in one scan, without a lock that anybody waits for. */

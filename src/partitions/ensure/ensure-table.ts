@@ -1,14 +1,15 @@
+import { interruptible } from '../../db/cancel-on-abort.ts';
 import type { Database } from '../../db/connect.ts';
 import { type QualifiedName, quoteName, showName } from '../../db/identifiers.ts';
 import type { AskForSession } from '../../db/kept-session.ts';
 import type { Step } from '../../db/plan.ts';
 import type { WorkSettings } from '../../db/work-settings.ts';
-import { type Worker, withWorker } from '../../db/worker.ts';
+import { type Worker, withKeptWorker } from '../../db/worker.ts';
 import { findPartitionedTable, listBounds } from '../catalogue.ts';
 import { findPolicy } from '../effective-policy.ts';
 import type { Refusal } from './decide.ts';
-import { makeOnce, type Run } from './make-once.ts';
-import { type EnsureOptions, findSituation } from './situation.ts';
+import { type CloseLook, lookClosely, makeOnce, type Run } from './make-once.ts';
+import type { EnsureOptions } from './situation.ts';
 import { sqlstateOf } from './sqlstate.ts';
 
 /** A partition that was made. */
@@ -43,23 +44,30 @@ export async function ensureTable(
   name: QualifiedName,
   options: EnsureOptions,
   settings: WorkSettings,
-  keep?: AskForSession,
+  keep: AskForSession,
 ): Promise<EnsuredTable> {
-  const work = async (worker: Worker) => {
+  const subject = `partitions of ${showName(name)}`;
+  const made: Run['made'] = new Map();
+  return withKeptWorker(database, subject, settings, keep, async (ask) => {
+    const look = () => interruptible(database, settings.signal, () => lookClosely(database, name, options));
+    const first = await look();
+    const worker = await ask();
     const ownPids = [database.facts.pid, worker.session.facts.pid];
     const carryOut = teller(worker, settings);
-    const run: Run = { worker, settings, options, ownPids, carryOut, made: new Map() };
-    const refused = await makeAll(run, name);
+    const run: Run = { database, worker, settings, options, ownPids, carryOut, made };
+    const refused = await makeAll(run, first, look);
     return { made: await describeMade(run, name), refused };
-  };
-  return withWorker(database, `partitions of ${showName(name)}`, settings, work, keep);
+  });
 }
 
-async function makeAll(run: Run, name: QualifiedName): Promise<readonly Refusal[]> {
-  for (let round = 1; ; round++) {
-    const situation = await findSituation(run.worker.session.sql, name, run.options);
+async function makeAll(
+  run: Run,
+  first: CloseLook,
+  look: () => Promise<CloseLook>,
+): Promise<readonly Refusal[]> {
+  for (let round = 1, found = first; ; round++, found = await look()) {
     try {
-      const { refused, isOver } = await makeOnce(run, situation);
+      const { refused, isOver } = await makeOnce(run, found);
       if (isOver) return refused;
     } catch (error) {
       if (round >= mostRounds || !overtaken.includes(sqlstateOf(error))) throw error;
@@ -79,9 +87,11 @@ function teller(worker: Worker, { onProgress }: WorkSettings): (step: Step) => P
   };
 }
 
-async function describeMade({ worker, made, options }: Run, name: QualifiedName): Promise<MadePartition[]> {
+async function describeMade(
+  { database: { sql }, made, options }: Run,
+  name: QualifiedName,
+): Promise<MadePartition[]> {
   if (made.size === 0) return [];
-  const { sql } = worker.session;
   const table = await findPartitionedTable(sql, name);
   const partitions = await listBounds(sql, table, findPolicy(table, options.sources).zone);
   return partitions.flatMap((partition) => {

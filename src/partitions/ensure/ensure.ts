@@ -1,3 +1,4 @@
+import { interruptible } from '../../db/cancel-on-abort.ts';
 import type { Database } from '../../db/connect.ts';
 import { isConnectionLost, isServerError } from '../../db/explain-error.ts';
 import { type QualifiedName, showName } from '../../db/identifiers.ts';
@@ -41,8 +42,9 @@ export async function ensure(
   let script = '';
   const ensureOne = async (name: QualifiedName, keep: AskForSession) => {
     try {
-      settings.signal?.throwIfAborted();
-      const situation = await findSituation(database.sql, name, options);
+      const situation = await interruptible(database, settings.signal, () =>
+        findSituation(database.sql, name, options),
+      );
       if (isComplete(situation)) return;
       if (options.dryRun) {
         const { steps, refused } = await planEnsure(database, situation, options);

@@ -1,4 +1,5 @@
 import type { Sql } from 'postgres';
+import { askTogether, type Question } from '../../db/ask-together.ts';
 import type { QualifiedName } from '../../db/identifiers.ts';
 import { copyTrigger } from './copy/copy-state.ts';
 
@@ -79,12 +80,12 @@ const columnGrants = grantsFrom(
 const storage = `CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END`;
 const compression = `CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' ELSE 'default' END`;
 
-const columns = `
+const columnsBeside = (parent: number) => `
   SELECT json_agg(json_build_object('name', a.attname, 'statistics', nullif(a.attstattarget, -1),
            'options', coalesce(to_json(a.attoptions), '[]'), 'comment', col_description(a.attrelid, a.attnum),
            'storage', CASE WHEN a.attstorage <> p.attstorage THEN ${storage} END,
            'compression', CASE WHEN a.attcompression <> p.attcompression THEN ${compression} END) ORDER BY a.attnum)
-  FROM pg_attribute a JOIN pg_attribute p ON p.attrelid = $2 AND p.attname = a.attname
+  FROM pg_attribute a JOIN pg_attribute p ON p.attrelid = ${parent}::oid AND p.attname = a.attname
   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped`;
 
 const policies = `
@@ -118,8 +119,18 @@ const extras = `
 
 /** What a plain partition has of its own. `parent` and `oid` are those of the table and of the partition. */
 export async function findLeaf(sql: Sql, versionNumber: number, parent: number, oid: number): Promise<Leaf> {
-  const [row] = await sql.unsafe<(Omit<Leaf, 'name'> & QualifiedName)[]>(
-    `SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
+  const [leaves] = await askTogether(sql, [], [leavesQuestion(versionNumber, parent, [oid])]);
+  return leafOf(leaves, oid);
+}
+
+/** Asks the same of some of them, by their oids. */
+export function leavesQuestion(
+  versionNumber: number,
+  parent: number,
+  oids: readonly number[],
+): Question<ReadonlyMap<number, Leaf>> {
+  return {
+    sql: `SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner,
             c.relpersistence = 'u' AS unlogged, coalesce(to_json(c.reloptions), '[]') AS options,
             coalesce((SELECT to_json(t.reloptions) FROM pg_class t WHERE t.oid = c.reltoastrelid), '[]') AS "toastOptions",
             (SELECT spcname FROM pg_tablespace WHERE oid = c.reltablespace) AS tablespace,
@@ -134,12 +145,17 @@ export async function findLeaf(sql: Sql, versionNumber: number, parent: number, 
             (SELECT count(*) FROM aclexplode(acldefault('r', c.relowner))) >
               (SELECT count(*) FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) WHERE grantee = c.relowner) AS "isOwnerCut",
             coalesce((${columnGrants}), '[]') AS "columnGrants",
-            (${columns}) AS columns, coalesce((${publications(versionNumber)}), '[]') AS publications,
+            (${columnsBeside(parent)}) AS columns, coalesce((${publications(versionNumber)}), '[]') AS publications,
             coalesce((${extras}), '[]') AS extras
-     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1`,
-    [oid, parent],
-  );
-  if (!row) throw new Error(`there is no relation with the oid ${oid}`);
-  const { schema, name, ...leaf } = row;
-  return { ...leaf, name: { schema, name } };
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ('{${oids.join()}}'::oid[])`,
+    read: (rows: (Omit<Leaf, 'name'> & QualifiedName & { readonly oid: number })[]) =>
+      new Map(rows.map(({ oid, schema, name, ...leaf }) => [oid, { ...leaf, name: { schema, name } }])),
+  };
+}
+
+/** One of the answers. */
+export function leafOf(leaves: ReadonlyMap<number, Leaf>, oid: number): Leaf {
+  const leaf = leaves.get(oid);
+  if (leaf) return leaf;
+  throw new Error(`there is no relation with the oid ${oid}`);
 }

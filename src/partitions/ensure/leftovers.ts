@@ -1,7 +1,7 @@
 import type { Sql } from 'postgres';
+import { askTogether, type Question } from '../../db/ask-together.ts';
 import { type QualifiedName, quoteLiteral, quoteName, showName } from '../../db/identifiers.ts';
 import type { Step } from '../../db/plan.ts';
-import type { PartitionedTable } from '../catalogue.ts';
 import { type Marker, markerPattern, readMarker } from './marker.ts';
 import { elsewhereConstraint } from './plan-attach.ts';
 
@@ -13,24 +13,39 @@ export interface Leftover {
 
 /** Tables that say in their comment that eduschema made them, and that are no partitions, by name. */
 export async function listLeftovers(sql: Sql): Promise<Leftover[]> {
-  const rows = await sql<(QualifiedName & { comment: string })[]>`
-    SELECT n.nspname AS schema, c.relname AS name, d.description AS comment
-    FROM pg_description d JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0
-      AND d.description LIKE ${markerPattern} AND c.relkind = 'r' AND NOT c.relispartition ORDER BY 1, 2`;
-  return rows.flatMap(({ comment, ...name }) => {
-    const marker = readMarker(comment);
-    return marker ? [{ name, marker }] : [];
-  });
+  const [leftovers] = await askTogether(sql, [], [leftoversQuestion]);
+  return leftovers;
 }
 
+/** Asks what `listLeftovers` does. */
+export const leftoversQuestion: Question<Leftover[]> = {
+  sql: `SELECT n.nspname AS schema, c.relname AS name, d.description AS comment
+    FROM pg_description d JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0
+      AND d.description LIKE ${quoteLiteral(markerPattern)} AND c.relkind = 'r' AND NOT c.relispartition ORDER BY 1, 2`,
+  read: (rows: (QualifiedName & { comment: string })[]) =>
+    rows.flatMap(({ comment, ...name }) => {
+      const marker = readMarker(comment);
+      return marker ? [{ name, marker }] : [];
+    }),
+};
+
 /** The default partition whose CHECK an earlier run left: it refuses rows until their partitions are attached. */
-export async function findLeftCheck(sql: Sql, { oid }: PartitionedTable): Promise<QualifiedName | undefined> {
-  const [row] = await sql<QualifiedName[]>`
-    SELECT n.nspname AS schema, c.relname AS name FROM pg_partitioned_table p
-    JOIN pg_constraint o ON o.conrelid = p.partdefid AND o.conname = ${elsewhereConstraint}
-    JOIN pg_class c ON c.oid = p.partdefid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.partrelid = ${oid}`;
-  return row;
+export async function findLeftCheck(sql: Sql, name: QualifiedName): Promise<QualifiedName | undefined> {
+  const [found] = await askTogether(sql, [], [leftCheckQuestion(name)]);
+  return found;
+}
+
+/** Asks what `findLeftCheck` does. */
+export function leftCheckQuestion({ schema, name }: QualifiedName): Question<QualifiedName | undefined> {
+  return {
+    sql: `SELECT n.nspname AS schema, c.relname AS name FROM pg_partitioned_table p
+      JOIN pg_class t ON t.oid = p.partrelid JOIN pg_namespace s ON s.oid = t.relnamespace
+      JOIN pg_constraint o ON o.conrelid = p.partdefid AND o.conname = '${elsewhereConstraint}'
+      JOIN pg_class c ON c.oid = p.partdefid JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE s.nspname = ${quoteLiteral(schema)} AND t.relname = ${quoteLiteral(name)}`,
+    read: ([row]: QualifiedName[]) => row,
+  };
 }
 
 /** The step that takes such a CHECK away. */

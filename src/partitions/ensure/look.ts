@@ -1,8 +1,15 @@
 import type { Sql } from 'postgres';
-import { showName } from '../../db/identifiers.ts';
+import type { Question } from '../../db/ask-together.ts';
+import { quoteLiteral, showName } from '../../db/identifiers.ts';
 import { EduschemaError } from '../../errors.ts';
 import { boundsIn, isMidnightOfStart, listOddBounds } from '../alignment.ts';
-import { type BoundedPartition, boundsOf, listBounds, type PartitionedTable } from '../catalogue.ts';
+import {
+  askInZone,
+  type BoundedPartition,
+  boundsOf,
+  boundsQuestion,
+  type PartitionedTable,
+} from '../catalogue.ts';
 import { type EffectivePolicy, findPolicy, type PolicySources } from '../effective-policy.ts';
 import { listMissing, type Missing, type Period } from '../missing.ts';
 import { addSpan, type Day, type Unit } from '../period.ts';
@@ -36,11 +43,10 @@ export async function lookAt(
   { longGaps }: { readonly longGaps?: boolean | undefined } = {},
 ): Promise<Look> {
   const { zone } = findPolicy(table, sources);
-  const partitions = await listBounds(sql, table, zone);
+  const [partitions, clock] = await askInZone(sql, zone, [boundsQuestion(table, zone), clockQuestion(zone)]);
   const policy = findPolicy(table, sources, partitions);
   const { unit } = policy;
   if (!unit) throw noUnit(table);
-  const clock = await readClock(sql, zone);
   const wanted = { ...policy, unit, today: clock.today, longGaps };
   // What is retired is not made again, beside a month that was brought back.
   const oldest = policy.keep ? addSpan(clock.today, policy.keep, -1) : undefined;
@@ -64,11 +70,19 @@ export async function lookAt(
   return { table, policy: { ...policy, unit }, partitions, missing, gaps, ...clock };
 }
 
+type Clock = Pick<Look, 'today' | 'now'>;
+
 /** The server's clock: the day that it is in the zone. */
-export async function readClock(sql: Sql, zone: string): Promise<Pick<Look, 'today' | 'now'>> {
-  const [clock] = await sql<[Pick<Look, 'today' | 'now'>]>`
-    SELECT to_char(now() AT TIME ZONE ${zone}, 'YYYY-MM-DD') AS today, extract(epoch FROM now())::float8 * 1000 AS now`;
+export async function readClock(sql: Sql, zone: string): Promise<Clock> {
+  const [clock] = await askInZone(sql, zone, [clockQuestion(zone)]);
   return clock;
+}
+
+function clockQuestion(zone: string): Question<Clock> {
+  return {
+    sql: `SELECT to_char(now() AT TIME ZONE ${quoteLiteral(zone)}, 'YYYY-MM-DD') AS today, extract(epoch FROM now())::float8 * 1000 AS now`,
+    read: ([clock]: [Clock]) => clock,
+  };
 }
 
 /** The periods that begin on these days. A day that is there twice counts once. */

@@ -1,8 +1,9 @@
-import { quoteName, showName } from '../../db/identifiers.ts';
+import type { Database } from '../../db/connect.ts';
+import { type QualifiedName, quoteName, showName } from '../../db/identifiers.ts';
 import type { Step } from '../../db/plan.ts';
 import type { WorkSettings } from '../../db/work-settings.ts';
 import type { Worker } from '../../db/worker.ts';
-import { askFacts } from './ask.ts';
+import { askCatalogue, type CatalogueFacts, withWaiting } from './ask.ts';
 import { carryOutCopy, discardCopy } from './copy/carry-out-copy.ts';
 import type { FoundCopy } from './copy/copy-state.ts';
 import { type Copy, copyOf } from './copy/plan-copy.ts';
@@ -10,10 +11,11 @@ import { decide, type EnsureFacts, type Refusal } from './decide.ts';
 import { planDropCheck, planDropLeftover } from './leftovers.ts';
 import { planQuiet, planTables } from './plan-attach.ts';
 import { planMove } from './plan-move.ts';
-import type { EnsureOptions, Situation } from './situation.ts';
+import { type EnsureOptions, findSituation, type Situation } from './situation.ts';
 
 /** A run over one table. */
 export interface Run {
+  readonly database: Database;
   readonly worker: Worker;
   readonly settings: WorkSettings;
   readonly options: EnsureOptions;
@@ -24,7 +26,26 @@ export interface Run {
   readonly made: Map<string, number>;
 }
 
-/** What a look at the table came to. */
+/** A look at the table, and what counts for what is missing, where nothing is in the way of it. */
+export interface CloseLook {
+  readonly situation: Situation;
+  readonly facts: CatalogueFacts | undefined;
+}
+
+/** Looks at the table in the database's own session. */
+export async function lookClosely(
+  { sql, facts: { versionNumber } }: Database,
+  name: QualifiedName,
+  options: EnsureOptions,
+): Promise<CloseLook> {
+  const situation = await findSituation(sql, name, options);
+  const { look, leftovers, leftCheck } = situation;
+  // What was left has names, and is taken away first.
+  const isClear = leftovers.length === 0 && !leftCheck && look.missing.length > 0;
+  return { situation, facts: isClear ? await askCatalogue(sql, versionNumber, look) : undefined };
+}
+
+/** What one look at the table came to. */
 export interface Outcome {
   readonly refused: readonly Refusal[];
   /** False: look again, as more may be missing. */
@@ -34,13 +55,15 @@ export interface Outcome {
 const lookAgain: Outcome = { refused: [], isOver: false };
 
 /** Takes away what an earlier run left, or goes on with it; then makes what is missing: first what rows wait for. */
-export async function makeOnce(run: Run, { look, leftovers, leftCheck, copy }: Situation): Promise<Outcome> {
+export async function makeOnce(run: Run, { situation, facts }: CloseLook): Promise<Outcome> {
   const { worker, carryOut, options } = run;
-  const { sql, facts } = worker.session;
+  const { look, leftovers, leftCheck, copy } = situation;
+  const { sql, facts: server } = worker.session;
   for (const leftover of leftovers) await carryOut(planDropLeftover(leftover));
   if (leftCheck) await carryOut(planDropCheck(leftCheck));
   if (look.missing.length === 0 && !copy) return { refused: [], isOver: true };
-  const asked = await askFacts(sql, facts.versionNumber, look);
+  const known = facts ?? (await askCatalogue(sql, server.versionNumber, look));
+  const asked = await withWaiting(sql, known);
   if (copy) return goOn(run, asked, copy);
   tellOddities(run.settings, asked);
   const { moved, how, quiet, proof, refused } = decide(asked, options);

@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres';
-import type { QualifiedName } from '../../db/identifiers.ts';
+import { askTogether, type Question } from '../../db/ask-together.ts';
+import { type QualifiedName, quoteLiteral } from '../../db/identifiers.ts';
 import type { PartitionedTable } from '../catalogue.ts';
 import type { Missing } from '../missing.ts';
 import { partitionName, withSuffix } from '../partition-name.ts';
@@ -17,20 +18,23 @@ export interface NewPartition extends Missing {
 
 /**
  * Gives each missing partition the name of its period, or, where another relation or type has it, that with a number
- * behind it: what a partition holds is said by its bounds, and a name is no reason to be without it.
+ * behind it: what a partition holds is said by its bounds, and a name is no reason to be without it. `used` is the
+ * answer to `usedQuestion` about the first names.
  */
 export async function namePartitions(
   sql: Sql,
-  { name: { name: parent } }: PartitionedTable,
   schema: string,
   missing: readonly Missing[],
-  unit: Unit,
+  firsts: readonly string[],
+  used: ReadonlyMap<string, string>,
 ): Promise<NewPartition[]> {
-  const firsts = missing.map(({ day }) => partitionName(parent, day, unit));
-  const used = await listUsed(sql, schema, firsts);
   const doubtful = firsts.filter((name, index) => used.has(name) || firsts.indexOf(name) !== index);
   const others = new Map(doubtful.map((name) => [name, numbered(name)]));
-  const known = new Map([...used, ...(await listUsed(sql, schema, [...others.values()].flat()))]);
+  const [usedToo] =
+    others.size === 0
+      ? [[]]
+      : await askTogether(sql, [], [usedQuestion(schema, [...others.values()].flat())]);
+  const known = new Map([...used, ...usedToo]);
   return missing.map((part, index) => {
     const first = firsts[index] as string;
     const name = [first, ...(others.get(first) ?? [])].find((candidate) => !known.has(candidate)) ?? first;
@@ -41,18 +45,27 @@ export async function namePartitions(
 
 const numbered = (name: string) => Array.from({ length: tries }, (_, n) => withSuffix(name, `_${n + 2}`));
 
-/** What relations and types of these names are. */
-async function listUsed(sql: Sql, schema: string, names: readonly string[]): Promise<Map<string, string>> {
-  if (names.length === 0) return new Map();
-  const rows = await sql<{ name: string; kind: string }[]>`
-    WITH wanted AS (SELECT value::name AS name FROM json_array_elements_text(${JSON.stringify(names)}::text::json)),
-         place AS (SELECT oid FROM pg_namespace WHERE nspname = ${schema})
+/** Names of the periods, whether or not they are free. */
+export function firstNames(
+  { name: { name: parent } }: PartitionedTable,
+  missing: readonly Missing[],
+  unit: Unit,
+): string[] {
+  return missing.map(({ day }) => partitionName(parent, day, unit));
+}
+
+/** Asks what relations and types of these names are. */
+export function usedQuestion(schema: string, names: readonly string[]): Question<Map<string, string>> {
+  return {
+    sql: `WITH wanted AS (SELECT value::name AS name FROM json_array_elements_text(${quoteLiteral(JSON.stringify(names))}::text::json)),
+         place AS (SELECT oid FROM pg_namespace WHERE nspname = ${quoteLiteral(schema)})
     SELECT typname AS name, 'a type' AS kind FROM pg_type
     WHERE typnamespace = (SELECT oid FROM place) AND typrelid = 0 AND typname IN (SELECT name FROM wanted)
     UNION ALL
     SELECT relname, CASE WHEN relispartition THEN 'a partition of ' || (SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = c.oid)
                          WHEN relkind IN ('i', 'I') THEN 'an index' WHEN relkind = 'v' THEN 'a view'
                          WHEN relkind IN ('r', 'p') THEN 'a table' ELSE 'a relation' END
-    FROM pg_class c WHERE relnamespace = (SELECT oid FROM place) AND relname IN (SELECT name FROM wanted)`;
-  return new Map(rows.map(({ name, kind }) => [name, kind]));
+    FROM pg_class c WHERE relnamespace = (SELECT oid FROM place) AND relname IN (SELECT name FROM wanted)`,
+    read: (rows: { name: string; kind: string }[]) => new Map(rows.map(({ name, kind }) => [name, kind])),
+  };
 }

@@ -1,10 +1,11 @@
 import type { Sql } from 'postgres';
+import { askTogether } from '../../db/ask-together.ts';
 import { type QualifiedName, quoteName } from '../../db/identifiers.ts';
-import { findPartitionedTable } from '../catalogue.ts';
+import { knownTable, tableQuestion } from '../catalogue.ts';
 import type { PolicySources } from '../effective-policy.ts';
-import { type FoundCopy, findCopy } from './copy/copy-state.ts';
+import { copyQuestion, type FoundCopy, readCopy } from './copy/copy-state.ts';
 import type { Allowance } from './decide.ts';
-import { findLeftCheck, type Leftover, listLeftovers } from './leftovers.ts';
+import { type Leftover, leftCheckQuestion, leftoversQuestion } from './leftovers.ts';
 import { type Look, lookAt } from './look.ts';
 
 /** What is wanted of each table. */
@@ -28,15 +29,20 @@ export async function findSituation(
   name: QualifiedName,
   { sources, longGaps }: EnsureOptions,
 ): Promise<Situation> {
-  const table = await findPartitionedTable(sql, name);
+  const [rows, left, leftCheck, ofFunction] = await askTogether(
+    sql,
+    [],
+    [tableQuestion(name), leftoversQuestion, leftCheckQuestion(name), copyQuestion(name)],
+  );
+  const table = await knownTable(sql, name, rows);
   const look = await lookAt(sql, table, sources, { longGaps });
-  const copy = await findCopy(sql, table);
+  const copy = await readCopy(sql, table, ofFunction);
   const ofCopy = (copy?.tables ?? []).map(quoteName);
-  const leftovers = (await listLeftovers(sql)).filter(
+  const leftovers = left.filter(
     ({ marker: { of }, name: left }) =>
       quoteName(of) === quoteName(name) && !ofCopy.includes(quoteName(left)),
   );
-  return { look, leftovers, leftCheck: await findLeftCheck(sql, table), copy };
+  return { look, leftovers, leftCheck, copy };
 }
 
 /** Whether there is nothing to be done. */

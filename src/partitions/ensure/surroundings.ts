@@ -1,6 +1,8 @@
 import type { Sql } from 'postgres';
+import { askTogether, type Question } from '../../db/ask-together.ts';
+import { quoteLiteral } from '../../db/identifiers.ts';
 import type { PartitionedTable } from '../catalogue.ts';
-import { describeColumns } from './copy/copy-state.ts';
+import { columnsInShort } from './copy/copy-state.ts';
 import { type Trigger, triggersOf } from './triggers.ts';
 
 /** A foreign key of the partitioned table. */
@@ -43,48 +45,59 @@ export interface Surroundings {
 export async function findSurroundings(
   sql: Sql,
   versionNumber: number,
-  { oid }: PartitionedTable,
+  table: PartitionedTable,
   schema: string,
 ): Promise<Surroundings> {
+  const [found] = await askTogether(sql, [], [surroundingsQuestion(versionNumber, table, schema)]);
+  return found;
+}
+
+/** Asks what `findSurroundings` does. */
+export function surroundingsQuestion(
+  versionNumber: number,
+  { oid }: PartitionedTable,
+  schema: string,
+): Question<Surroundings> {
   const mayReplicate =
     versionNumber >= 150000
       ? `has_parameter_privilege('session_replication_role', 'SET')`
       : `(SELECT rolsuper FROM pg_roles WHERE rolname = current_user)`;
-  const [row] = await sql.unsafe<[Omit<Surroundings, 'columnsNow'>]>(
-    `SELECT current_user AS user, ${mayReplicate} AS "mayReplicate",
-       (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = $1) AS "isOwner",
+  const id = `${oid}::oid`;
+  const place = `(SELECT oid FROM pg_namespace WHERE nspname = ${quoteLiteral(schema)})`;
+  return {
+    sql: `SELECT current_user AS user, ${mayReplicate} AS "mayReplicate",
+       (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = ${id}) AS "isOwner",
        coalesce((SELECT json_agg(DISTINCT CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END)
                  FROM pg_default_acl d, aclexplode(d.defaclacl) a
                  WHERE d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND d.defaclobjtype = 'r'
-                   AND (d.defaclnamespace = 0 OR d.defaclnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $2))),
+                   AND (d.defaclnamespace = 0 OR d.defaclnamespace = ${place})),
                 '[]') AS "defaultGrantees",
        coalesce((SELECT json_agg(json_build_object('name', conname, 'definition', pg_get_constraintdef(c.oid),
                                                    'references', ${nameOf('confrelid')}) ORDER BY conname)
-                 FROM pg_constraint c WHERE conrelid = $1 AND contype = 'f' AND conparentid = 0), '[]') AS "foreignKeys",
+                 FROM pg_constraint c WHERE conrelid = ${id} AND contype = 'f' AND conparentid = 0), '[]') AS "foreignKeys",
        coalesce((SELECT json_agg(DISTINCT ${nameOf('conrelid')})
-                 FROM pg_constraint WHERE confrelid = $1 AND contype = 'f' AND conparentid = 0), '[]') AS "referencedBy",
+                 FROM pg_constraint WHERE confrelid = ${id} AND contype = 'f' AND conparentid = 0), '[]') AS "referencedBy",
        (SELECT (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(i.indkey) WITH ORDINALITY k (attnum, n)
                 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts)
         FROM pg_index i
-        WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+        WHERE i.indrelid = ${id} AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
           -- Compared under a search_path of pg_catalog alone.
           AND NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-                          WHERE a.attrelid = $1 AND a.attnum = ANY (i.indkey)
+                          WHERE a.attrelid = ${id} AND a.attnum = ANY (i.indkey)
                             AND (NOT a.attnotnull OR t.typnamespace <> 'pg_catalog'::regnamespace AND t.typtype <> 'e'))
         ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1) AS key,
        (SELECT json_agg(attname ORDER BY attnum) FROM pg_attribute
-        WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attgenerated = '') AS columns,
-       ${triggersOf('$1', 'a row is inserted')} AS "insertTriggers", ${publishesAll(versionNumber)} AS "publishesAll",
-       EXISTS (SELECT FROM pg_index WHERE indrelid = $1 AND indisexclusion) AS excludes`,
-    [oid, schema],
-  );
-  return { ...row, columnsNow: await describeColumns(sql, oid) };
+        WHERE attrelid = ${id} AND attnum > 0 AND NOT attisdropped AND attgenerated = '') AS columns,
+       ${triggersOf(id, 'a row is inserted')} AS "insertTriggers", ${publishesAll(versionNumber, place)} AS "publishesAll",
+       EXISTS (SELECT FROM pg_index WHERE indrelid = ${id} AND indisexclusion) AS excludes, ${columnsInShort(oid)} AS "columnsNow"`,
+    read: ([row]: [Surroundings]) => row,
+  };
 }
 
-const publishesAll = (versionNumber: number) =>
+const publishesAll = (versionNumber: number, place: string) =>
   `EXISTS (SELECT FROM pg_publication WHERE puballtables)${
     versionNumber >= 150000
-      ? ` OR EXISTS (SELECT FROM pg_publication_namespace WHERE pnnspid = (SELECT oid FROM pg_namespace WHERE nspname = $2))`
+      ? ` OR EXISTS (SELECT FROM pg_publication_namespace WHERE pnnspid = ${place})`
       : ''
   }`;
 

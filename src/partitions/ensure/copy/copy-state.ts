@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres';
-import { type QualifiedName, quoteName } from '../../../db/identifiers.ts';
+import { askTogether, type Question } from '../../../db/ask-together.ts';
+import { type QualifiedName, quoteLiteral, quoteName } from '../../../db/identifiers.ts';
 import type { PartitionedTable } from '../../catalogue.ts';
 import { markerPattern } from '../marker.ts';
 
@@ -48,12 +49,34 @@ export interface FoundCopy {
   readonly isWhole: boolean;
 }
 
+interface CopyFunction {
+  readonly name: string;
+  readonly comment: string | null;
+}
+
 /** The copy of a table's default partition that is under way, if there is one of ours. */
-export async function findCopy(sql: Sql, { oid, name }: PartitionedTable): Promise<FoundCopy | undefined> {
-  const [row] = await sql<{ name: string; comment: string | null }[]>`
-    SELECT p.oid::regprocedure::text AS name, obj_description(p.oid, 'pg_proc') AS comment
-    FROM pg_partitioned_table d JOIN pg_trigger t ON t.tgrelid = d.partdefid JOIN pg_proc p ON p.oid = t.tgfoid
-    WHERE d.partrelid = ${oid} AND t.tgname = ${copyTrigger}`;
+export async function findCopy(sql: Sql, table: PartitionedTable): Promise<FoundCopy | undefined> {
+  const [found] = await askTogether(sql, [], [copyQuestion(table.name)]);
+  return readCopy(sql, table, found);
+}
+
+/** Asks for the function of a copy, for `readCopy`. */
+export function copyQuestion({ schema, name }: QualifiedName): Question<CopyFunction | undefined> {
+  return {
+    sql: `SELECT p.oid::regprocedure::text AS name, obj_description(p.oid, 'pg_proc') AS comment
+      FROM pg_partitioned_table d JOIN pg_class c ON c.oid = d.partrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_trigger t ON t.tgrelid = d.partdefid JOIN pg_proc p ON p.oid = t.tgfoid
+      WHERE n.nspname = ${quoteLiteral(schema)} AND c.relname = ${quoteLiteral(name)} AND t.tgname = '${copyTrigger}'`,
+    read: ([row]: CopyFunction[]) => row,
+  };
+}
+
+/** The copy that the function says it belongs to, as `findCopy` finds it. */
+export async function readCopy(
+  sql: Sql,
+  { oid, name }: PartitionedTable,
+  row: CopyFunction | undefined,
+): Promise<FoundCopy | undefined> {
   if (!row?.comment?.startsWith(start)) return undefined;
   const state = JSON.parse(row.comment).eduschema.copy as CopyState;
   if (state.of !== quoteName(name)) return undefined;
@@ -67,12 +90,15 @@ export async function findCopy(sql: Sql, { oid, name }: PartitionedTable): Promi
   return { state, function: row.name, tables, isWhole };
 }
 
-/** The columns of a table in short: one that was dropped and added again is another. */
-export async function describeColumns(sql: Sql, oid: number): Promise<string> {
-  const [row] = await sql<[{ columns: string }]>`
-    SELECT md5(string_agg(format('%s %s %s', attnum, attname, format_type(atttypid, atttypmod)), ',' ORDER BY attnum)) AS columns
-    FROM pg_attribute WHERE attrelid = ${oid} AND attnum > 0 AND NOT attisdropped`;
+async function describeColumns(sql: Sql, oid: number): Promise<string> {
+  const [row] = await sql.unsafe<[{ columns: string }]>(`SELECT ${columnsInShort(oid)} AS columns`);
   return row.columns;
+}
+
+/** An SQL expression: the columns of a table in short. One that was dropped and added again is another. */
+export function columnsInShort(oid: number): string {
+  return `(SELECT md5(string_agg(format('%s %s %s', attnum, attname, format_type(atttypid, atttypmod)), ',' ORDER BY attnum))
+    FROM pg_attribute WHERE attrelid = ${oid}::oid AND attnum > 0 AND NOT attisdropped)`;
 }
 
 /** The file of a table's rows, and how many blocks it has. */
