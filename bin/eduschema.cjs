@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 const exit = process.exit.bind(process);
-const { main, endEarly, tellStray } = require('../dist/cli.cjs');
+const { main, endEarly, tellStray, areResultsWritten } = require('../dist/cli.cjs');
 
 // Thrown outside of every command: by code that a migration left behind, or by a bug. The stack says which.
 process.on('uncaughtException', (error) => {
@@ -20,5 +20,5 @@ main(process.argv.slice(2)).then((exitCode) => {
   done = true;
   process.exitCode = exitCode;
   // What a migration has left running does not keep the process: all that counts is written.
-  setInterval(() => process.stdout.writableLength === 0 && exit(exitCode), 500).unref();
+  setInterval(() => areResultsWritten() && exit(exitCode), 500).unref();
 });
