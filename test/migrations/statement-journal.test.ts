@@ -358,11 +358,13 @@ describe('the journal of statements', () => {
         const path = join(project.settings.directory, '2_two.sql');
         const text = readFileSync(path, 'utf8');
         await errorOf(project.migrate());
-        for (const again of [text.replaceAll('\n', '\r\n'), text])
-          expect(await errorOf((project.write({ '2_two.sql': again }), project.migrate()))).toMatchObject({
+        for (const again of [text.replaceAll('\n', '\r\n'), text]) {
+          project.write({ '2_two.sql': again });
+          expect(await errorOf(project.migrate())).toMatchObject({
             code: 'migration-failed',
             message: expect.stringContaining('at line 7 of'),
           });
+        }
         project.write({ '2_two.sql': text.replaceAll('\n', '\r\n').replace('1 / 0', '1') });
         await project.migrate();
 
