@@ -32,7 +32,8 @@ export interface ClonesMade {
 
 /**
  * Makes `count` databases with the current schema: copies of a template, which is built when the migrations, the
- * seeds or eduschema have changed. Nobody's database is touched; the one that `target` names only says which server.
+ * seeds or eduschema have changed. All of them, or none: when it is interrupted, those made by then are dropped.
+ * Nobody's database is touched; the one that `target` names only says which server.
  */
 export async function createClones(
   target: Target,
@@ -53,16 +54,22 @@ export async function createClones(
     let template = await ensureTemplate(admin, { key, build }, settings);
     if (template.built) await pruneUnlessOthersDo(admin);
     const databases: TestDatabaseMade[] = [];
-    for (let made = 0; made < count; made++) {
-      settings.signal?.throwIfAborted();
-      let name = await cloneTemplate(admin.sql, template.name, admin.facts.versionNumber);
-      if (name === undefined) {
-        // Somebody has removed it since.
-        template = await ensureTemplate(admin, { key, build }, settings);
-        name = await cloneTemplate(admin.sql, template.name, admin.facts.versionNumber);
+    try {
+      for (let made = 0; made < count; made++) {
+        settings.signal?.throwIfAborted();
+        let name = await cloneTemplate(admin.sql, template.name, admin.facts.versionNumber);
+        if (name === undefined) {
+          // Somebody has removed it since.
+          template = await ensureTemplate(admin, { key, build }, settings);
+          name = await cloneTemplate(admin.sql, template.name, admin.facts.versionNumber);
+        }
+        if (name === undefined) throw templateGone(template.name);
+        databases.push({ name, url: await renderUrl(target, name) });
       }
-      if (name === undefined) throw templateGone(template.name);
-      databases.push({ name, url: await renderUrl(target, name) });
+    } catch (error) {
+      // Nobody learns the names of these.
+      for (const { name } of databases) await dropDatabase(admin.sql, name).catch(() => {});
+      throw error;
     }
     await touch(admin, template.name);
     return { databases, template: template.name, built: template.built };

@@ -169,6 +169,19 @@ describe('test databases', () => {
   );
 
   it(
+    'none stays of several when their making is interrupted',
+    withKeys(async (project, keyOf) => {
+      const key = await keyOf();
+      const made = startProcess('testdb clone 500 --json', project.folder, { DATABASE_URL: project.url });
+      await until('two are made', async () => (await ofProject(project, key)).length > 2);
+      made.child.kill('SIGINT');
+      await made.ended;
+
+      expect((await ofProject(project, key)).map(({ kind }) => kind)).toEqual(['template']);
+    }),
+  );
+
+  it(
     'a template that was removed is built again',
     withKeys(async (project, keyOf) => {
       const key = await keyOf();
