@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 const exit = process.exit.bind(process);
-const { main, endEarly, tellStray } = require('../dist/cli.cjs');
+const { main, endEarly, tellStray, areResultsWritten } = require('../dist/cli.cjs');
 
 // Thrown outside of every command: by code that a migration left behind, or by a bug. The stack says which.
 process.on('uncaughtException', (error) => {
@@ -22,10 +22,10 @@ main(process.argv.slice(2)).then((exitCode) => {
   done = true;
   process.exitCode = exitCode;
   // What a migration has left running does not keep the process: all that counts is written.
-  setInterval(() => process.stdout.writableLength === 0 && exit(exitCode), 500).unref();
+  setInterval(() => areResultsWritten() && exit(exitCode), 500).unref();
   // Node would wait until V8 has compiled what it is at in the background, for nobody.
   setImmediate(() => {
-    const isWritten = process.stdout.writableLength === 0 && process.stderr.writableLength === 0;
+    const isWritten = areResultsWritten() && process.stderr.writableLength === 0;
     const isHeard = process.listenerCount('beforeExit') > 1;
     if (isWritten && !isHeard && process.getActiveResourcesInfo().length === 0) exit(exitCode);
   });

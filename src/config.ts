@@ -133,7 +133,7 @@ export async function loadConfig(folder: string, named?: string): Promise<FoundC
 
 async function read(path: string): Promise<unknown> {
   try {
-    if (path.endsWith('.json')) return JSON.parse(readFileSync(path, 'utf8'));
+    if (path.endsWith('.json')) return JSON.parse(readFileSync(path, 'utf8').replace(/^\ufeff/, ''));
     const { createJiti } = await import('jiti');
     return await createJiti(path, { tsconfigPaths: true, fsCache: false }).import(path, { default: true });
   } catch (cause) {

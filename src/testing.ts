@@ -58,9 +58,9 @@ const serverVariable = 'EDUSCHEMA_TEST_SERVER';
  */
 export async function testDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const url =
-    options.url ?? process.env.TEST_DATABASE_URL ?? process.env[serverVariable] ?? (await ownServer()).url;
+    options.url ?? (process.env.TEST_DATABASE_URL || process.env[serverVariable] || (await ownServer()).url);
   const { name, url: own, drop: dropIt } = await (await cloner(url, options)).clone();
-  const sql = openHandle(own);
+  const sql = openHandle({ ...targetOf(url), database: name });
   const drop = async () => {
     await sql.end({ timeout: 0 });
     await dropIt();
@@ -81,7 +81,7 @@ function cloner(url: string, options: TestDatabaseOptions): Promise<Cloner> {
 }
 
 async function openCloner(url: string, options: TestDatabaseOptions): Promise<Cloner> {
-  const { config } = await loadConfig(process.cwd(), process.env.EDUSCHEMA_CONFIG);
+  const { config } = await loadConfig(process.cwd(), process.env.EDUSCHEMA_CONFIG || undefined);
   const settings = settingsOf(options, config);
   return createCloner(targetOf(url), settings, await seedingFor(options.seed, settings, config));
 }
@@ -93,7 +93,7 @@ function targetOf(url: string): Target {
 }
 
 function settingsOf(options: TestDatabaseOptions, config: Config): MigrationSettings {
-  const directory = options.directory ?? process.env.EDUSCHEMA_DIR ?? config.directory ?? 'migrations';
+  const directory = options.directory ?? (process.env.EDUSCHEMA_DIR || config.directory) ?? 'migrations';
   const schema = options.schema ?? config.schema;
   return {
     directory: resolve(directory),
@@ -114,7 +114,7 @@ async function seedingFor(
 ): Promise<Seeding | undefined> {
   if (seed === undefined || seed === false) return undefined;
   const wishes = seed === true ? {} : seed;
-  const directory = wishes.directory ?? process.env.EDUSCHEMA_SEEDS ?? config.seedsDirectory ?? 'seeds';
+  const directory = wishes.directory ?? (process.env.EDUSCHEMA_SEEDS || config.seedsDirectory) ?? 'seeds';
   const parameters = Object.entries(wishes.parameters ?? {}).map(([name, value]) => [name, String(value)]);
   const { journal, schema } = settings;
   return seedingOf(
@@ -139,9 +139,10 @@ function ownServer(): Promise<TestServer> {
 
 function optionsOf(options: TestServerOptions): TestServerOptions {
   return {
-    url: process.env.TEST_DATABASE_URL,
-    image: process.env.TEST_POSTGRES_IMAGE,
-    version: process.env.TEST_POSTGRES_VERSION,
+    // CI sets variables that have no value.
+    url: process.env.TEST_DATABASE_URL || undefined,
+    image: process.env.TEST_POSTGRES_IMAGE || undefined,
+    version: process.env.TEST_POSTGRES_VERSION || undefined,
     ...options,
   };
 }

@@ -1,6 +1,7 @@
 import { toolVersion } from '../tool-version.ts';
 import { processWorld, type World } from './world.ts';
 
+export { areResultsWritten } from './streams.ts';
 export { tellStray } from './world.ts';
 
 /** Runs a command line and returns its exit code: see docs/cli.md. Never throws. */

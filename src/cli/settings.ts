@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { type FoundConfig, loadConfig } from '../config.ts';
@@ -21,10 +22,13 @@ export interface Settings {
   readonly origins: readonly string[];
 }
 
-/** Finds the settings. Variables of `.env` count as variables; one that is set beats the file. */
+/**
+ * Finds the settings. Variables of `.env` count as variables; one that is set beats the file, and an empty one says
+ * nothing.
+ */
 export async function findSettings(world: World, options: CommonOptions): Promise<Settings> {
   const env = await withDotenv(world);
-  const found = await loadConfig(world.cwd, options.config ?? env.EDUSCHEMA_CONFIG);
+  const found = await loadConfig(world.cwd, options.config ?? (env.EDUSCHEMA_CONFIG || undefined));
   const { config } = found;
   const origins: string[] = [];
   const choose = <T>(
@@ -36,7 +40,7 @@ export async function findSettings(world: World, options: CommonOptions): Promis
     const [value, origin] =
       flag !== undefined
         ? [flag, 'flag']
-        : env[variable] !== undefined
+        : env[variable]
           ? [env[variable] as T, `variable ${variable}`]
           : [configured, found.path];
     if (value !== undefined) origins.push(`${name} = ${value} (${origin})`);
@@ -194,12 +198,24 @@ function journalOf({ schema, name }: QualifiedName): QualifiedName {
 }
 
 async function withDotenv(world: World): Promise<World['env']> {
-  let text: string;
-  try {
-    text = readFileSync(join(world.cwd, '.env'), 'utf8');
-  } catch {
-    return world.env;
-  }
+  const bytes = readDotenv(join(world.cwd, '.env'));
+  if (!bytes) return world.env;
+  if (!isUtf8(bytes) || bytes.includes(0))
+    throw new EduschemaError('file-unreadable', '.env is not UTF-8', { hint: 'save it as UTF-8' });
   const { parse } = await import('dotenv');
-  return { ...parse(text), ...world.env };
+  return { ...parse(bytes), ...world.env };
+}
+
+/** Undefined where there is no such file; `.env` may be a folder of Python's. */
+function readDotenv(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? '';
+    if (['ENOENT', 'EISDIR', 'ENOTDIR'].includes(code)) return undefined;
+    throw new EduschemaError('file-unreadable', `.env cannot be read (${code})`, {
+      hint: 'check its permissions, or remove it: it may say which database is meant',
+      cause,
+    });
+  }
 }

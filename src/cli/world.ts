@@ -1,5 +1,6 @@
 import { homedir, userInfo } from 'node:os';
 import { isatty } from 'node:tty';
+import { results, separateStreams } from './streams.ts';
 
 /** All that a command line sees of the machine, so that tests can give it another one. */
 export interface World {
@@ -9,8 +10,11 @@ export interface World {
   readonly userName: string;
   readonly stdout: Output;
   readonly stderr: Output;
-  /** Asks a question and returns what was typed; undefined when nobody is there to answer. */
-  readonly ask: ((question: string) => Promise<string>) | undefined;
+  /**
+   * Asks a question and returns what was typed, nothing when the input ends; throws when `signal` comes. Undefined when
+   * nobody is there to answer.
+   */
+  readonly ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined;
   /** Calls `handler` for each Ctrl-C or termination; returns what ends that. */
   onInterrupt(handler: (signal: 'SIGINT' | 'SIGTERM') => void): () => void;
   /** Calls `handler` for an error that nobody waits for; returns what ends that. */
@@ -42,6 +46,7 @@ export function processWorld(): World {
   process.exit = (code) => {
     throw new Error(`process.exit(${code ?? ''}) was called, which would end eduschema`);
   };
+  separateStreams();
   // isatty, as the streams themselves cost milliseconds to make.
   const interactive = isatty(0) && isatty(2);
   return {
@@ -49,7 +54,7 @@ export function processWorld(): World {
     cwd: process.cwd(),
     homeFolder: homedir(),
     userName: userName(),
-    stdout: { write: (text) => stdoutForPipes().write(text), isTTY: isatty(1) },
+    stdout: { write: (text) => results().write(text), isTTY: isatty(1) },
     stderr: { write: (text) => process.stderr.write(text), isTTY: isatty(2), stream: () => process.stderr },
     ask: interactive ? ask : undefined,
     onInterrupt(handler) {
@@ -71,20 +76,6 @@ export function processWorld(): World {
   };
 }
 
-let listens = false;
-
-/** `eduschema status | head -1`: whoever reads has enough. */
-function stdoutForPipes(): NodeJS.WriteStream {
-  if (!listens) {
-    listens = true;
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      exit();
-    });
-  }
-  return process.stdout;
-}
-
 /** In a container the user may have no name. */
 function userName(): string {
   try {
@@ -94,12 +85,23 @@ function userName(): string {
   }
 }
 
-async function ask(question: string): Promise<string> {
+async function ask(question: string, signal: AbortSignal): Promise<string> {
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  // While readline reads the keys, Ctrl-C is one of them, and no signal.
+  terminal.on('SIGINT', () => process.emit('SIGINT', 'SIGINT'));
+  const ended = new Promise<undefined>((done) => terminal.once('close', () => done(undefined)));
+  const answer = terminal.question(question, { signal }).catch((error) => {
+    // Ctrl-D.
+    if (!signal.aborted && (error as Error).name === 'AbortError') return undefined;
+    throw error;
+  });
+  let answered: string | undefined;
   try {
-    return await terminal.question(question);
+    answered = await Promise.race([answer, ended]);
+    return answered ?? '';
   } finally {
+    if (answered === undefined) process.stderr.write('\n');
     terminal.close();
   }
 }

@@ -7,7 +7,7 @@ import { connectionClosed, explainConnectError, explainServerError } from './exp
 import { sendOneByOne } from './one-by-one.ts';
 import { isPooled, sqlAs } from './pooler.ts';
 import { makeBeginSafe } from './safe-begin.ts';
-import { openSocket } from './socket.ts';
+import { closesWithoutError, openSocket } from './socket.ts';
 import { type StatementTap, tapStatements } from './statement-tap.ts';
 import { takeRole } from './take-role.ts';
 import type { HostAndPort, SessionAttributes, Target } from './target.ts';
@@ -95,8 +95,40 @@ export async function withDatabase<T>(
 }
 
 /** A handle of postgres.js as anybody has it: it opens connections when they are needed, and more of them after one broke. */
-export function openHandle(url: string, options: { max?: number; idle_timeout?: number } = {}): Sql {
-  return postgres(url, { onnotice: () => {}, ...options });
+export function openHandle(target: Target, options: { max?: number; idle_timeout?: number } = {}): Sql {
+  return postgres({
+    ...loginOf(target, target.hosts[0] as HostAndPort),
+    socket: () => openAny(target),
+    connection: target.parameters,
+    onnotice: () => {},
+    ...options,
+  } as unknown as postgres.Options<Record<string, never>>);
+}
+
+/** A socket to the first host that can be reached. */
+async function openAny(target: Target): Promise<Duplex> {
+  let lastError: unknown;
+  for (const address of target.hosts) {
+    try {
+      return closesWithoutError(await openSocket(target, address));
+    } catch (error) {
+      lastError = error;
+    }
+  }
+  throw lastError;
+}
+
+/** What the driver is told of a login; the socket is ours. */
+function loginOf({ database, user, password }: Target, { host, port }: HostAndPort) {
+  return {
+    host: host.replace(/^[/@].*/, 'localhost'),
+    port,
+    database,
+    user,
+    // A function, because an empty string would make the driver look into process.env.
+    pass: typeof password === 'function' ? password : () => password ?? '',
+    ssl: false,
+  };
 }
 
 async function withSession<T>(
@@ -145,16 +177,7 @@ async function openSessionAt(
   const opening = openSocket(target, address);
   opening.catch(() => {});
   const sql: Sql = postgres({
-    host: address.host.replace(/^[/@].*/, 'localhost'),
-    port: address.port,
-    database: target.database,
-    user: target.user,
-    // A function, because an empty string would make the driver look into process.env.
-    pass:
-      typeof target.password === 'function'
-        ? target.password
-        : () => (target.password as string | undefined) ?? '',
-    ssl: false,
+    ...loginOf(target, address),
     // The driver would silently open another session for the next query, without this one's locks and settings.
     socket: async () => {
       if (opened) {
@@ -240,18 +263,6 @@ function prepareOnce(sql: Sql, options: SessionOptions): Session['preparing'] {
 }
 
 const prepares = ({ direct = false, emptied = false }: SessionOptions) => direct && !emptied;
-
-/**
- * After an error of the socket the driver refuses what was under way, and forgets what is sent until the socket
- * closes, which then waits for ever: https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js#L436.
- * Told of no error, it refuses that as well.
- */
-function closesWithoutError(socket: Duplex): Duplex {
-  const emit = socket.emit.bind(socket);
-  socket.emit = (event: string, ...args: unknown[]) =>
-    event === 'close' ? emit('close', false) : emit(event, ...args);
-  return socket;
-}
 
 async function findServerFacts(sql: Sql): Promise<ServerFacts> {
   const [facts] = await sql<[ServerFacts]>`

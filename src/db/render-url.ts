@@ -1,6 +1,9 @@
 import type { Target } from './target.ts';
 
-/** The URL that leads to `database` on the target's server, with the password: for a person, psql, and other tools. */
+/**
+ * The URL that leads to `database` on the target's server, with the password and the settings of its sessions: for a
+ * person, psql, and other tools.
+ */
 export async function renderUrl(target: Target, database: string): Promise<string> {
   const password = typeof target.password === 'function' ? await target.password() : target.password;
   const login = [target.user, ...(password === undefined ? [] : [password])]
@@ -19,10 +22,17 @@ export async function renderUrl(target: Target, database: string): Promise<strin
   if (rootCertificate) query.set('sslrootcert', rootCertificate);
   if (certificate) query.set('sslcert', certificate);
   if (key) query.set('sslkey', key);
+  const { application_name: _, ...settings } = target.parameters;
+  const said = Object.entries(settings).map(
+    ([name, value]) => `-c ${name}=${value.replace(/[\s\\]/g, '\\$&')}`,
+  );
+  if (said.length > 0) query.set('options', said.join(' '));
+  // Other readers of URLs want a host where there is a user; psql takes that of the query.
   const hosts =
     sockets.length > 0
-      ? ''
+      ? 'localhost'
       : target.hosts.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',');
-  const options = query.size > 0 ? `?${query}` : '';
+  // psql takes a plus for a plus.
+  const options = query.size > 0 ? `?${String(query).replaceAll('+', '%20')}` : '';
   return `postgres://${login}@${hosts}/${encodeURIComponent(database)}${options}`;
 }

@@ -113,3 +113,15 @@ function readCertificate(path: string): Buffer {
     });
   }
 }
+
+/**
+ * After an error of the socket the driver refuses what was under way, and forgets what is sent until the socket
+ * closes, which then waits for ever: https://github.com/porsager/postgres/blob/v3.4.9/src/connection.js#L436.
+ * Told of no error, it refuses that as well.
+ */
+export function closesWithoutError(socket: Duplex): Duplex {
+  const emit = socket.emit.bind(socket);
+  socket.emit = (event: string, ...args: unknown[]) =>
+    event === 'close' ? emit('close', false) : emit(event, ...args);
+  return socket;
+}

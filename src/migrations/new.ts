@@ -27,9 +27,7 @@ export async function newMigration(
     throw new EduschemaError('version-invalid', `the name ${name} is too long for a file`, {
       hint: 'shorten it',
     });
-  writeFileSync(join(settings.directory, file), options.typescript ? moduleTemplate : sqlTemplate, {
-    flag: 'wx',
-  });
+  writeNew(join(settings.directory, file), options.typescript ? moduleTemplate : sqlTemplate);
   return { version, file: `${settings.shownDirectory}/${file}` };
 }
 
@@ -40,6 +38,18 @@ function makeFolder({ directory, shownDirectory }: FolderSettings): void {
     const { code } = cause as NodeJS.ErrnoException;
     throw new EduschemaError('file-unreadable', `the folder ${shownDirectory}/ cannot be made (${code})`, {
       hint: 'check what is there, and its permissions',
+      cause,
+    });
+  }
+}
+
+function writeNew(path: string, text: string): void {
+  try {
+    writeFileSync(path, text, { flag: 'wx' });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new EduschemaError('file-unwritable', `${path} cannot be written (${code})`, {
+      hint: code === 'EEXIST' ? 'run the command again' : 'check the permissions of the folder',
       cause,
     });
   }
@@ -70,10 +80,15 @@ async function newestVersion(settings: FolderSettings): Promise<string | undefin
 
 const timestampLength = 14;
 
-/** The version after `newest`: `1.4.0` gives `1.5.0`, `1.4` gives `1.5`, `7` gives `8`; a timestamp gives the time `now`. */
+/**
+ * The version after `newest`: `1.4.0` gives `1.5.0`, `1.4` gives `1.5`, `7` gives `8`; a timestamp gives the time `now`,
+ * or the next number where that is no later: in the same second, or by another clock.
+ */
 export function nextVersion(newest: string | undefined, now: Date): string {
-  if (newest === undefined || /^\d{8,}$/.test(newest))
-    return now.toISOString().replace(/\D/g, '').slice(0, timestampLength);
+  if (newest === undefined || /^\d{8,}$/.test(newest)) {
+    const time = now.toISOString().replace(/\D/g, '').slice(0, timestampLength);
+    return newest !== undefined && BigInt(newest) >= BigInt(time) ? String(BigInt(newest) + 1n) : time;
+  }
   const numbers = newest.split('.');
   const at = Math.min(1, numbers.length - 1);
   return numbers

@@ -10,6 +10,7 @@ import type { MigrationPlan } from './plan.ts';
 import { isTransactional, nameOfUnit, type Prepared, type PreparedSql } from './prepare.ts';
 import type { RunSettings, Said } from './run-settings.ts';
 import {
+  hasHash,
   hashOf,
   listStatements,
   migrationOf,
@@ -89,14 +90,14 @@ async function begunStatements(
   if (unit.type === 'versioned') return rows;
   const edited = [...rows.values()].find(({ ordinal, hash, state }) => {
     const now = section.statements[ordinal - 1];
-    return state === 'done' && (!now || hashOf(text, now) !== hash);
+    return state === 'done' && (!now || !hasHash(hash, text, now));
   });
   return new Map([...rows].filter(([ordinal]) => !edited || ordinal < edited.ordinal));
 }
 
 function forbidEdited(prepared: PreparedSql, { ordinal, hash, statement }: StatementRow, said: Said): void {
   const now = prepared.section.statements[ordinal - 1];
-  if (now && hashOf(prepared.text, now) === hash) return;
+  if (now && hasHash(hash, prepared.text, now)) return;
   if (said.redo.includes(ordinal) || said.markDone.includes(ordinal)) return;
   const file = prepared.unit.file.file;
   const found = now && findFailure({ file, text: prepared.text }, undefined, now, undefined);

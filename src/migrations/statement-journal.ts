@@ -75,13 +75,26 @@ export function createStatementJournal(journal: QualifiedName): string {
 /** Characters of a statement that are kept for a person to read. */
 const longestText = 10_000;
 
-/** The hash of a statement's text, of the data behind a COPY too. */
-export function hashOf(text: string, { start, end, data }: Statement): string {
-  const hash = createHash('sha256').update(text.slice(start, end));
+/** The hash of a statement's text, of the data behind a COPY too; Windows line ends are no edit, except in data on the disk. */
+export function hashOf(
+  text: string,
+  { start, end, data }: Statement,
+  lineEnds: 'lf' | 'as read' = 'lf',
+): string {
+  const piece = (from: number, to: number) => {
+    const found = text.slice(from, to);
+    return lineEnds === 'lf' ? found.replaceAll('\r\n', '\n') : found;
+  };
+  const hash = createHash('sha256').update(piece(start, end));
   if (!data) return hash.digest('hex');
   hash.update('\n');
-  for (const piece of 'path' in data ? readGap(data) : [text.slice(data.start, data.end)]) hash.update(piece);
+  for (const part of 'path' in data ? readGap(data) : [piece(data.start, data.end)]) hash.update(part);
   return hash.digest('hex');
+}
+
+/** Whether the statement is the one of that hash. Hashes were once of the text with the line ends that it had. */
+export function hasHash(hash: string, text: string, statement: Statement): boolean {
+  return hashOf(text, statement) === hash || hashOf(text, statement, 'as read') === hash;
 }
 
 const where = (of: StatementsOf) =>

@@ -51,8 +51,10 @@ function cell({ key, show, colour }: Column, row: object, paint: ChalkInstance):
     : value === null || value === undefined
       ? ''
       : String(value);
+  // Syllables of Hangul that come in pieces, as macOS names files, would be counted piece by piece.
+  const whole = text.normalize('NFC');
   const painted = colour?.(value as never);
-  return painted ? paint[painted](text) : text;
+  return painted ? paint[painted](whole) : whole;
 }
 
 const blankBorders = Object.fromEntries(

@@ -42,9 +42,24 @@ function skipEscaped(text: string, at: number, quote: number): number {
     if (code === 92) end += 2;
     else if (code !== quote) end++;
     else if (text.charCodeAt(end + 1) === quote) end += 2;
-    else return end + 1;
+    else {
+      const next = continuation(text, end + 1);
+      if (next === undefined || text.charCodeAt(next) !== quote) return end + 1;
+      end = next + 1;
+    }
   }
   return text.length;
+}
+
+/** Where a string goes on that was closed: behind blanks and `--` comments with a line end, read as it began. */
+function continuation(text: string, at: number): number | undefined {
+  let end = at;
+  for (;;) {
+    const start = end;
+    end = skipWhitespace(text, end);
+    if (end > at && text.startsWith('--', end)) end = skipLineComment(text, end);
+    if (end === start) return /[\r\n]/.test(text.slice(at, end)) ? end : undefined;
+  }
 }
 
 const dollarTag = /\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$/y;

@@ -1,3 +1,4 @@
+import type { Sql } from 'postgres';
 import { openHandle } from '../db/connect.ts';
 import { renderUrl } from '../db/render-url.ts';
 import type { Target } from '../db/target.ts';
@@ -15,7 +16,7 @@ export interface Cloner {
 /** Seconds after which idle connections close: they must not keep the process alive. */
 const idleSeconds = 1;
 
-/** A cloner for these migrations. Its connections open when they are needed, in the database `postgres`. */
+/** A cloner for these migrations. Its connections open when they are needed: see withServer. */
 export async function createCloner(
   target: Target,
   settings: MigrationSettings,
@@ -23,10 +24,7 @@ export async function createCloner(
 ): Promise<Cloner> {
   const first = await createClones(target, settings, 1, seeding);
   const waiting = [...first.databases];
-  const sql = openHandle(await renderUrl(target, 'postgres'), { max: 4, idle_timeout: idleSeconds });
-  const [{ version }] = await sql<
-    [{ version: number }]
-  >`SELECT current_setting('server_version_num')::int AS version`;
+  const { sql, version } = await openServer(target);
 
   async function make(): Promise<TestDatabaseMade> {
     const made = waiting.shift();
@@ -44,4 +42,22 @@ export async function createCloner(
       return { ...made, drop: () => dropDatabase(sql, made.name) };
     },
   };
+}
+
+/** A handle on a database in which nothing is done: `postgres`, or the target's own where that is out of reach. */
+async function openServer(target: Target): Promise<{ readonly sql: Sql; readonly version: number }> {
+  let lastError: unknown;
+  for (const database of new Set(['postgres', target.database])) {
+    const sql = openHandle({ ...target, database }, { max: 4, idle_timeout: idleSeconds });
+    try {
+      const [{ version }] = await sql<
+        [{ version: number }]
+      >`SELECT current_setting('server_version_num')::int AS version`;
+      return { sql, version };
+    } catch (error) {
+      lastError = error;
+      await sql.end({ timeout: 0 });
+    }
+  }
+  throw lastError;
 }

@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, sep } from 'node:path';
 import type { Database } from '../db/connect.ts';
 import type { SeedOptions } from '../seed/options.ts';
 import type { SeedSettings } from '../seed/settings.ts';
+import { hashFolder } from './hash-folder.ts';
 
 /** What fills a template beside the migrations. */
 export interface Seeding {
@@ -30,19 +28,4 @@ export async function seedingOf(settings: SeedSettings, options: SeedOptions): P
       await seed(database, settings, options);
     },
   };
-}
-
-/** SHA-256 of the names and contents of a folder's files, subfolders included. */
-function hashFolder(folder: string): string {
-  const hash = createHash('sha256');
-  const names = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => !path.split(sep).includes('node_modules'))
-    .sort();
-  for (const name of names) {
-    const bytes = readFileSync(name);
-    hash.update(`${name.slice(folder.length)}\0${bytes.length}\0`).update(bytes);
-  }
-  return hash.digest('hex');
 }

@@ -1,9 +1,10 @@
 import type { Sql } from 'postgres';
 import { type LockHolder, lockKeyOf, withAdvisoryLock } from '../db/advisory-lock.ts';
 import type { Database } from '../db/connect.ts';
+import { isServerError } from '../db/explain-error.ts';
 import { quoteIdentifier } from '../db/identifiers.ts';
 import type { WorkSettings } from '../db/work-settings.ts';
-import { listDatabases, markStatement } from './databases.ts';
+import { type FoundDatabase, listDatabases, markStatement } from './databases.ts';
 import { newName, templateName } from './names.ts';
 
 /** What fills a template. */
@@ -53,7 +54,8 @@ export async function ensureTemplate(
   );
 }
 
-async function exists(sql: Sql, name: string): Promise<boolean> {
+/** Whether the server has a database of that name. */
+export async function exists(sql: Sql, name: string): Promise<boolean> {
   const found = await sql`SELECT FROM pg_database WHERE datname = ${name}`;
   return found.length > 0;
 }
@@ -85,6 +87,20 @@ async function buildTemplate(
   } catch (error) {
     await dropDatabase(sql, building).catch(() => {});
     throw error;
+  }
+}
+
+/** Drops a database of ours that nobody is in; returns why it stays, where the server leaves it. */
+export async function dropUnused(sql: Sql, { name, kind }: FoundDatabase): Promise<string | undefined> {
+  const template = (is: boolean) => sql.unsafe(`ALTER DATABASE ${quoteIdentifier(name)} IS_TEMPLATE ${is}`);
+  try {
+    if (kind === 'template') await template(false);
+    await sql.unsafe(`DROP DATABASE ${quoteIdentifier(name)}`);
+    return undefined;
+  } catch (error) {
+    if (!isServerError(error)) throw error;
+    if (kind === 'template') await template(true).catch(() => {});
+    return error.detail ?? error.message;
   }
 }
 

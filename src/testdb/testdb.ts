@@ -1,4 +1,4 @@
-import type { Database, SessionOptions } from '../db/connect.ts';
+import type { Database } from '../db/connect.ts';
 import { withDatabase } from '../db/connect.ts';
 import { quoteIdentifier } from '../db/identifiers.ts';
 import { renderUrl } from '../db/render-url.ts';
@@ -11,8 +11,10 @@ import { cloneTemplate } from './clone.ts';
 import { type FoundDatabase, listDatabases, markStatement } from './databases.ts';
 import { templateKey } from './key.ts';
 import { readName } from './names.ts';
+import { pruneUnlessOthersDo } from './prune.ts';
 import type { Seeding } from './seeding.ts';
-import { dropDatabase, ensureTemplate } from './template.ts';
+import { dropDatabase, ensureTemplate, exists } from './template.ts';
+import { session, withServer } from './with-server.ts';
 
 /** A database for a test. */
 export interface TestDatabaseMade {
@@ -28,26 +30,10 @@ export interface ClonesMade {
   readonly built: boolean;
 }
 
-const session: SessionOptions = { applicationName: 'eduschema testdb' };
-
-/** Opens a database of the server in which nothing is done: `postgres`, or the target's own where that is out of reach. */
-export async function withServer<T>(target: Target, use: (admin: Database) => Promise<T>): Promise<T> {
-  let begun = false;
-  const enter = (admin: Database) => {
-    begun = true;
-    return use(admin);
-  };
-  try {
-    return await withDatabase({ ...target, database: 'postgres' }, session, enter);
-  } catch (error) {
-    if (begun) throw error;
-    return withDatabase(target, session, enter);
-  }
-}
-
 /**
  * Makes `count` databases with the current schema: copies of a template, which is built when the migrations, the
- * seeds or eduschema have changed. Nobody's database is touched; the one that `target` names only says which server.
+ * seeds or eduschema have changed. All of them, or none: when it is interrupted, those made by then are dropped.
+ * Nobody's database is touched; the one that `target` names only says which server.
  */
 export async function createClones(
   target: Target,
@@ -55,7 +41,7 @@ export async function createClones(
   count: number,
   seeding?: Seeding,
 ): Promise<ClonesMade> {
-  const key = await templateKey(settings, seeding?.key ?? '');
+  const key = await templateKey(settings, seeding?.key ?? '', target);
   return withServer(target, async (admin) => {
     await forbidPowerless(admin);
     if (admin.pooled) throw behindPooler();
@@ -66,18 +52,24 @@ export async function createClones(
         await seeding?.seed(database);
       });
     let template = await ensureTemplate(admin, { key, build }, settings);
-    if (template.built) await prune(admin, {});
+    if (template.built) await pruneUnlessOthersDo(admin);
     const databases: TestDatabaseMade[] = [];
-    for (let made = 0; made < count; made++) {
-      settings.signal?.throwIfAborted();
-      let name = await cloneTemplate(admin.sql, template.name, admin.facts.versionNumber);
-      if (name === undefined) {
-        // Somebody has removed it since.
-        template = await ensureTemplate(admin, { key, build }, settings);
-        name = await cloneTemplate(admin.sql, template.name, admin.facts.versionNumber);
+    try {
+      for (let made = 0; made < count; made++) {
+        settings.signal?.throwIfAborted();
+        let name = await cloneTemplate(admin.sql, template.name, admin.facts.versionNumber);
+        if (name === undefined) {
+          // Somebody has removed it since.
+          template = await ensureTemplate(admin, { key, build }, settings);
+          name = await cloneTemplate(admin.sql, template.name, admin.facts.versionNumber);
+        }
+        if (name === undefined) throw templateGone(template.name);
+        databases.push({ name, url: await renderUrl(target, name) });
       }
-      if (name === undefined) throw templateGone(template.name);
-      databases.push({ name, url: await renderUrl(target, name) });
+    } catch (error) {
+      // Nobody learns the names of these.
+      for (const { name } of databases) await dropDatabase(admin.sql, name).catch(() => {});
+      throw error;
     }
     await touch(admin, template.name);
     return { databases, template: template.name, built: template.built };
@@ -103,48 +95,35 @@ async function touch({ sql }: Database, template: string): Promise<void> {
   await sql.unsafe(markStatement(template, Date.now())).catch(() => {});
 }
 
-/** Drops clones, by name or URL. Throws `database-missing`, before any is dropped, for one that `testdb` did not make. */
+/**
+ * Drops clones, by name, and returns those that were there. Throws before any is dropped: `database-missing` for one
+ * that `testdb` did not make, `permission-denied` for one of another role.
+ */
 export async function dropClones(target: Target, names: readonly string[]): Promise<readonly string[]> {
   return withServer(target, async (admin) => {
     const found = await listDatabases(admin.sql);
-    for (const name of names) forbidOthers(name, found);
-    for (const name of names) await dropDatabase(admin.sql, name);
-    return names;
+    const there: string[] = [];
+    for (const name of names) {
+      const database = found.find((one) => one.name === name);
+      const isThere = database !== undefined || (await exists(admin.sql, name));
+      forbidOthers(name, isThere, database);
+      if (isThere) there.push(name);
+    }
+    for (const name of there) await dropDatabase(admin.sql, name);
+    return there;
   });
 }
 
-function forbidOthers(name: string, found: readonly FoundDatabase[]): void {
+function forbidOthers(name: string, isThere: boolean, database: FoundDatabase | undefined): void {
   const kind = readName(name)?.kind;
-  const database = found.find((one) => one.name === name);
-  if (kind === undefined || (database && database.kind === 'template'))
+  if (kind === undefined || database?.kind === 'template' || (isThere && !database))
     throw new EduschemaError('database-missing', `${name} is no test database that eduschema made`, {
       hint: 'eduschema testdb list shows them; others are left alone',
     });
-}
-
-export interface PruneOptions {
-  /** Seconds without use after which a clone, or what was half built, goes; a day without it. */
-  readonly clonesAfter?: number | undefined;
-  /** Seconds without use after which a template goes; a week without it. */
-  readonly templatesAfter?: number | undefined;
-}
-
-const day = 86_400;
-
-/**
- * Drops what nobody needs any more: clones and half-built templates that are older than a day and in which nobody
- * is, and templates that nobody has cloned for a week. Only what the role that asks owns.
- */
-export async function prune(
-  { sql }: Database,
-  { clonesAfter = day, templatesAfter = 7 * day }: PruneOptions,
-): Promise<FoundDatabase[]> {
-  const old = (await listDatabases(sql)).filter(
-    ({ kind, isOwn, ageSeconds, sessions }) =>
-      isOwn && sessions === 0 && ageSeconds >= (kind === 'template' ? templatesAfter : clonesAfter),
-  );
-  for (const { name } of old) await dropDatabase(sql, name);
-  return old;
+  if (database && !database.isOwn)
+    throw new EduschemaError('permission-denied', `${name} is a test database of ${database.owner}`, {
+      hint: 'drop it as that role',
+    });
 }
 
 function templateGone(template: string): EduschemaError {
@@ -168,9 +147,4 @@ function behindPooler(): EduschemaError {
 /** The databases of ours on the server that `target` leads to. */
 export async function listOnServer(target: Target): Promise<FoundDatabase[]> {
   return withServer(target, ({ sql }) => listDatabases(sql));
-}
-
-/** `prune`, on the server that `target` leads to. */
-export async function pruneServer(target: Target, options: PruneOptions): Promise<FoundDatabase[]> {
-  return withServer(target, (admin) => prune(admin, options));
 }

@@ -74,4 +74,69 @@ describe('the installed eduschema', () => {
       },
     ),
   );
+
+  it(
+    'goes on when nobody reads stderr any more',
+    withProject(
+      {
+        '1_a.sql': "DO $$ BEGIN RAISE WARNING 'a'; END $$;",
+        '2_b.sql': 'SELECT pg_sleep(0.3);',
+        '3_c.sql': '',
+      },
+      async ({ folder: cwd, url, versions }) => {
+        const shell = `(${process.execPath} ${bin} migrate --json; echo "exit $?") 2>&1 >&3 3>&- | head -1 >&2`;
+        const { stdout } = await run('sh', ['-c', `exec 3>&1; ${shell}`], {
+          cwd,
+          env: { PATH: process.env.PATH, DATABASE_URL: url },
+        });
+
+        expect(stdout).toMatch(/^\{\n {2}"ok": true.*exit 0\n$/s);
+        expect(await versions()).toEqual(['1', '2', '3']);
+      },
+    ),
+  );
+
+  it(
+    'keeps stdout for results, whatever code prints',
+    withProject(
+      {
+        '1_a.ts': `import { stdout } from 'node:process';
+          console.log('loaded');
+          export const up = (sql: any) => {
+            console.info('by the console');
+            process.stdout.write('by the stream\\n');
+            stdout.write('by the import\\n');
+            return sql\`SELECT 1\`;
+          };`,
+        '../eduschema.config.ts': "console.log('configured'); export default {};",
+      },
+      async ({ folder: cwd, url, versions }) => {
+        const { stdout, stderr } = await run(process.execPath, [bin, 'migrate', '--json'], {
+          cwd,
+          env: { PATH: process.env.PATH, DATABASE_URL: url },
+        });
+
+        expect(JSON.parse(stdout)).toMatchObject({ ok: true, summary: { current: '1' } });
+        for (const words of ['loaded', 'configured', 'by the console', 'by the stream', 'by the import'])
+          expect(stderr).toContain(`${words}\n`);
+        expect(await versions()).toEqual(['1']);
+      },
+    ),
+  );
+
+  it.runIf(process.platform === 'linux')(
+    'says that the result cannot be written',
+    withProject({ '1_a.sql': 'SELECT 1;' }, async ({ folder: cwd, url, versions }) => {
+      const failed = await run('sh', ['-c', `${process.execPath} ${bin} migrate > /dev/full`], {
+        cwd,
+        env: { PATH: process.env.PATH, DATABASE_URL: url },
+      }).catch((error) => error);
+
+      expect([failed.code, failed.stderr]).toEqual([
+        2,
+        'the result cannot be written (ENOSPC); what the command did stays\n',
+      ]);
+      expect(await versions()).toEqual(['1']);
+    }),
+  );
 });

@@ -68,6 +68,10 @@ describe('eduschema testdb', () => {
     [['create', '--seed', '--set', 'people=3'], /^no seed here has a parameter people\n/m],
     [['clone', '0'], /^"0" is no number of databases\n/],
     [['drop', 'postgres'], /^postgres is no test database that eduschema made\n/],
+    [
+      ['drop', 'postgres://app@localhost/%zz'],
+      /^the URL of the database has a % that starts no valid escape\n/,
+    ],
     [['prune', '--older', 'yesterday'], /'yesterday' is invalid.*90s, 30min, 12h or 7d/],
   ])('%j is refused in words', (args, words) =>
     withFolder(project, async (cwd) => {

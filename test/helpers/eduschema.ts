@@ -19,8 +19,8 @@ export interface Surroundings {
   readonly cwd?: string;
   readonly env?: Record<string, string | undefined>;
   readonly terminal?: boolean;
-  /** What the person answers. */
-  readonly answer?: string;
+  /** What the person answers, at once or later. */
+  readonly answer?: string | (() => Promise<string>);
   /** Given the function that presses Ctrl-C. */
   readonly onStart?: (interrupt: (signal?: 'SIGINT' | 'SIGTERM') => void) => void;
 }
@@ -45,7 +45,7 @@ export async function eduschema(
         ? undefined
         : async (question) => {
             stderr += question;
-            return answer;
+            return typeof answer === 'string' ? answer : answer();
           },
     onInterrupt(handler) {
       onStart?.((signal = 'SIGINT') => handler(signal));

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { EduschemaError } from '../../src/errors.ts';
@@ -340,6 +342,35 @@ describe('the journal of statements', () => {
         expect(await project.sql`SELECT id FROM t WHERE id > 50 ORDER BY id`).toEqual([
           { id: 51 },
           { id: 53 },
+        ]);
+      },
+    ),
+  );
+
+  it(
+    'takes Windows line ends for no edit, in either direction',
+    withProject(
+      {
+        ...table,
+        '2_two.sql': `${outside}INSERT INTO t\nVALUES (51);\nCOPY t (id) FROM stdin;\n52\n\\.\nSELECT 1 / 0;`,
+      },
+      async (project) => {
+        const path = join(project.settings.directory, '2_two.sql');
+        const text = readFileSync(path, 'utf8');
+        await errorOf(project.migrate());
+        for (const again of [text.replaceAll('\n', '\r\n'), text]) {
+          project.write({ '2_two.sql': again });
+          expect(await errorOf(project.migrate())).toMatchObject({
+            code: 'migration-failed',
+            message: expect.stringContaining('at line 7 of'),
+          });
+        }
+        project.write({ '2_two.sql': text.replaceAll('\n', '\r\n').replace('1 / 0', '1') });
+        await project.migrate();
+
+        expect(await project.sql`SELECT id FROM t WHERE id > 50 ORDER BY id`).toEqual([
+          { id: 51 },
+          { id: 52 },
         ]);
       },
     ),

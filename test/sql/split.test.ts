@@ -13,6 +13,16 @@ describe('splitSql', () => {
     ['a doubled quote', "SELECT 'it''s;'; SELECT 2", ["SELECT 'it''s;'", 'SELECT 2']],
     ['a backslash in a standard string', "SELECT '\\'; SELECT 2", ["SELECT '\\'", 'SELECT 2']],
     ['a backslash in an escape string', "SELECT E'\\';'; SELECT 2", ["SELECT E'\\';'", 'SELECT 2']],
+    [
+      'an escape string that goes on in the next line',
+      "SELECT E'a' -- b'\n \n'\\'; SELECT 1'; SELECT 2",
+      ["SELECT E'a' -- b'\n \n'\\'; SELECT 1'", 'SELECT 2'],
+    ],
+    [
+      'a string behind an escape string, in its line',
+      "SELECT E'a' '\\'; SELECT 2",
+      ["SELECT E'a' '\\'", 'SELECT 2'],
+    ],
     ['an identifier that ends in e', "SELECT name'\\'; SELECT 2", ["SELECT name'\\'", 'SELECT 2']],
     ['a Unicode string', "SELECT U&'\\0041;'; SELECT 2", ["SELECT U&'\\0041;'", 'SELECT 2']],
     ['a quoted identifier', 'SELECT 1 AS "a;""b"; SELECT 2', ['SELECT 1 AS "a;""b"', 'SELECT 2']],

@@ -63,7 +63,7 @@ describe('a seeded template', () => {
         ]);
       } finally {
         await sql.end();
-        await dropAll(project, await templateKey(project.settings, seeding.key));
+        await dropAll(project, await templateKey(project.settings, seeding.key, project.target));
       }
       expect(again.built).toBe(false);
     }),
@@ -103,7 +103,7 @@ describe('a seeded template', () => {
       await expect(createClones(project.target, project.settings, 1, seeding)).rejects.toThrow(
         /line 1 of seeds\/bad.sql/,
       );
-      const key = await templateKey(project.settings, seeding.key);
+      const key = await templateKey(project.settings, seeding.key, project.target);
       expect((await listOnServer(project.target)).filter((found) => found.key === key)).toEqual([]);
     }),
   );

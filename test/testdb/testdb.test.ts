@@ -6,7 +6,8 @@ import type { MigrationSettings } from '../../src/migrations/settings.ts';
 import { type FoundDatabase, markStatement } from '../../src/testdb/databases.ts';
 import { templateKey } from '../../src/testdb/key.ts';
 import { newName } from '../../src/testdb/names.ts';
-import { createClones, dropClones, listOnServer, pruneServer } from '../../src/testdb/testdb.ts';
+import { pruneServer } from '../../src/testdb/prune.ts';
+import { createClones, dropClones, listOnServer } from '../../src/testdb/testdb.ts';
 import { startProcess, until } from '../helpers/process.ts';
 import { type Project, withProject } from '../helpers/project.ts';
 
@@ -32,7 +33,7 @@ function withKeys(
   return withProject(files, async (project) => {
     const keys = new Set<string>();
     const keyOf = async () => {
-      const key = await templateKey(project.settings, '');
+      const key = await templateKey(project.settings, '', project.target);
       keys.add(key);
       return key;
     };
@@ -87,8 +88,8 @@ describe('test databases', () => {
         { ...project.settings, placeholders: { owner: 'a' } },
         { ...project.settings, schema: 'app' },
       ];
-      for (const settings of more) keys.push(await templateKey(settings, ''));
-      keys.push(await templateKey(project.settings, 'seed 1'));
+      for (const settings of more) keys.push(await templateKey(settings, '', project.target));
+      keys.push(await templateKey(project.settings, 'seed 1', project.target));
 
       expect(new Set(keys).size).toBe(6);
       const { databases } = await createClones(project.target, project.settings, 1);
@@ -112,7 +113,7 @@ describe('test databases', () => {
 
       expect(seeded).toBe(1);
       expect(await ask(databases[1]?.url as string, 'SELECT n::int FROM v')).toEqual([{ n: 10 }]);
-      const key = await templateKey(project.settings, seeding.key);
+      const key = await templateKey(project.settings, seeding.key, project.target);
       for (const { name, kind } of await ofProject(project, key)) {
         if (kind === 'template') await project.sql.unsafe(`ALTER DATABASE ${name} IS_TEMPLATE false`);
         await project.sql.unsafe(`DROP DATABASE ${name} WITH (FORCE)`);
@@ -168,6 +169,19 @@ describe('test databases', () => {
   );
 
   it(
+    'none stays of several when their making is interrupted',
+    withKeys(async (project, keyOf) => {
+      const key = await keyOf();
+      const made = startProcess('testdb clone 500 --json', project.folder, { DATABASE_URL: project.url });
+      await until('two are made', async () => (await ofProject(project, key)).length > 2);
+      made.child.kill('SIGINT');
+      await made.ended;
+
+      expect((await ofProject(project, key)).map(({ kind }) => kind)).toEqual(['template']);
+    }),
+  );
+
+  it(
     'a template that was removed is built again',
     withKeys(async (project, keyOf) => {
       const key = await keyOf();
@@ -199,6 +213,105 @@ describe('test databases', () => {
       expect(await ofProject(project, key)).toHaveLength(3);
       await dropClones(project.target, names);
       expect((await ofProject(project, key)).map(({ name }) => name)).toEqual([template]);
+    }),
+  );
+
+  it(
+    'of another role, or with a comment of somebody, are not dropped by name; what is gone already is no error',
+    withKeys(async (project, keyOf) => {
+      await keyOf();
+      const { databases } = await createClones(project.target, project.settings, 2);
+      const [commented, others] = databases.map(({ name }) => name) as [string, string];
+      const owner = await project.createUser();
+      await project.sql.unsafe(`COMMENT ON DATABASE ${commented} IS 'by hand'`);
+      await project.sql.unsafe(`ALTER DATABASE ${others} OWNER TO ${owner.name}`);
+
+      await expect(dropClones(project.target, [commented])).rejects.toMatchObject({
+        code: 'database-missing',
+        message: `${commented} is no test database that eduschema made`,
+      });
+      await expect(dropClones(project.target, [others])).rejects.toMatchObject({
+        code: 'permission-denied',
+        message: `${others} is a test database of ${owner.name}`,
+      });
+      await project.sql.unsafe(`COMMENT ON DATABASE ${commented} IS NULL`);
+      await project.sql.unsafe(`ALTER DATABASE ${others} OWNER TO CURRENT_USER`);
+      expect(await dropClones(project.target, [commented, others])).toEqual([commented, others]);
+      expect(await dropClones(project.target, [commented, others])).toEqual([]);
+    }),
+  );
+
+  it(
+    'belong to who makes them, with what is in them, whoever else has the same migrations',
+    withProject(files, async (project) => {
+      for (const user of [await project.createUser('CREATEDB'), await project.createUser('CREATEDB')]) {
+        const { databases, template, built } = await createClones(user.target, project.settings, 1);
+        const [made] = databases;
+
+        expect(built).toBe(true);
+        expect(await ask(made?.url as string, 'SELECT count(*)::int AS n FROM t')).toEqual([{ n: 1 }]);
+        await dropClones(user.target, [made?.name as string]);
+        await project.sql.unsafe(`ALTER DATABASE ${template} IS_TEMPLATE false`);
+        await project.sql.unsafe(`DROP DATABASE ${template}`);
+      }
+    }),
+  );
+
+  it(
+    'come from another template when a hook, what code imports, or a setting of the session has changed',
+    withProject(files, async (project) => {
+      const { settings, target } = project;
+      const keys = [await templateKey(settings, '', target)];
+      const add = async (more: Partial<MigrationSettings>, of = target) =>
+        keys.push(await templateKey({ ...settings, ...more }, '', of));
+      await add({ hooks: { after: 'INSERT INTO t VALUES (2)' } });
+      project.write({ '_rows.sql': 'INSERT INTO t VALUES (3);' });
+      await add({ hooks: { after: '\\i _rows.sql' } });
+      project.write({ '_rows.sql': 'INSERT INTO t VALUES (4);' });
+      await add({ hooks: { after: '\\i _rows.sql' } });
+      await add({ hooks: { after: (sql) => sql`INSERT INTO t VALUES (5)` } });
+      project.write({ '2_c.ts': "export { up } from './_up.ts';", '_up.ts': 'export const up = () => {};' });
+      await add({});
+      project.write({ '_up.ts': 'export const up = () => 1;' });
+      await add({});
+      await add({}, { ...target, parameters: { search_path: 'app' } });
+
+      expect(new Set(keys).size).toBe(8);
+      await add({}, { ...target, parameters: { application_name: 'a job' } });
+      expect(new Set(keys).size).toBe(8);
+    }),
+  );
+
+  it(
+    'that the server does not drop stay and stop nothing, nor does another who prunes at once',
+    withKeys(async (project, keyOf) => {
+      const key = await keyOf();
+      const longAgo = Date.now() - 30 * 86_400_000;
+      const { databases, template } = await createClones(project.target, project.settings, 4);
+      const names = databases.map(({ name }) => name);
+      for (const name of [...names, template]) await project.sql.unsafe(markStatement(name, longAgo));
+      const subscriber = project.connect({ database: names[0] as string, max: 1 });
+      await subscriber`CREATE SUBSCRIPTION s CONNECTION 'dbname=none' PUBLICATION p WITH (connect = false)`;
+      await subscriber.end();
+      const left: string[] = [];
+      try {
+        const onLeft = (name: string, reason: string) => left.push(`${name}: ${reason}`);
+        const all = await Promise.all(
+          Array.from({ length: 3 }, () => pruneServer(project.target, { onLeft })),
+        );
+        const pruned = all.flat().filter((found) => found.key === key);
+
+        expect(pruned.map(({ name }) => name).sort()).toEqual([...names.slice(1), template].sort());
+        expect(new Set(left.filter((line) => line.includes(key)))).toEqual(
+          new Set([`${names[0]}: There is 1 subscription.`]),
+        );
+        expect((await ofProject(project, key)).map(({ name }) => name)).toEqual([names[0]]);
+      } finally {
+        const mender = project.connect({ database: names[0] as string, max: 1 });
+        await mender`ALTER SUBSCRIPTION s SET (slot_name = NONE)`;
+        await mender`DROP SUBSCRIPTION s`;
+        await mender.end();
+      }
     }),
   );
 

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { chmodSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join, resolve } from 'node:path';
+import postgres from 'postgres';
 import { describe, expect, it } from 'vitest';
-import { testDatabase } from '../../src/testing.ts';
-import { urlOf } from '../helpers/database.ts';
+import { startServer, testDatabase } from '../../src/testing.ts';
+import { urlOf, withDatabase } from '../helpers/database.ts';
 import { withFolder } from '../helpers/folder.ts';
 import { until } from '../helpers/process.ts';
 
@@ -72,6 +74,49 @@ describe('eduschema/testing', () => {
         child.kill('SIGKILL');
         await until('the server is gone', async () => !(await answers(url)));
       }),
+  );
+
+  it.runIf(process.platform === 'linux')('reaches a server by its socket alone', () =>
+    withFolder(migrations, async (folder) => {
+      chmodSync(folder, 0o777);
+      const { url, stop } = await startServer({
+        url: undefined,
+        settings: { unix_socket_directories: folder, listen_addresses: '127.0.0.1', max_connections: '20' },
+      });
+      try {
+        const { port, password } = new URL(url);
+        const socket = `postgres://postgres:${password}@/postgres?host=${encodeURIComponent(folder)}&port=${port}`;
+        const database = await testDatabase({ url: socket, directory: join(folder, 'migrations') });
+
+        expect(await database.sql`SELECT id, inet_server_addr() AS address FROM t`).toEqual([
+          { id: 1, address: null },
+        ]);
+        await database.drop();
+      } finally {
+        await stop();
+      }
+    }),
+  );
+
+  it(
+    'has the settings of the URL, in the database and in its own URL',
+    withDatabase(async ({ url: server }) =>
+      withFolder(
+        { 'migrations/1_t.sql': 'CREATE SCHEMA app; CREATE TABLE t (id int); INSERT INTO t VALUES (1);' },
+        async (folder) => {
+          const url = `${server}?options=-c%20search_path%3Dapp%2Cpublic`;
+          const database = await testDatabase({ url, directory: join(folder, 'migrations') });
+          const other = postgres(database.url, { max: 1 });
+
+          const query =
+            "SELECT to_regclass('app.t') IS NOT NULL AS made, current_setting('search_path') AS path";
+          const expected = [{ made: true, path: 'app,public' }];
+          expect([await database.sql.unsafe(query), await other.unsafe(query)]).toEqual([expected, expected]);
+          await other.end();
+          await database.drop();
+        },
+      ),
+    ),
   );
 
   it('says what is wrong with a migration', () =>

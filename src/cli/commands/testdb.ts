@@ -146,7 +146,7 @@ async function list(context: LocalContext<CommonOptions>): Promise<Report> {
 async function drop(context: LocalContext<CommonOptions>, ...databases: string[]): Promise<Report> {
   const target = await findServer(context);
   const { dropClones } = await import('../../testdb/testdb.ts');
-  const names = await dropClones(target, databases.map(nameOf));
+  const names = await dropClones(target, await Promise.all(databases.map(nameOf)));
   return {
     rows: names.map((name) => ({ name })),
     summary: { dropped: names.length },
@@ -155,16 +155,19 @@ async function drop(context: LocalContext<CommonOptions>, ...databases: string[]
 }
 
 /** The database's name, from a URL as `create` prints it, or as it is. */
-function nameOf(text: string): string {
-  const [, name] = /^postgres(?:ql)?:\/\/[^/]*\/([^?]*)/.exec(text) ?? [];
-  return name === undefined ? text : decodeURIComponent(name);
+async function nameOf(text: string): Promise<string> {
+  if (!/^postgres(ql)?:\/\//.test(text)) return text;
+  const { parseConnectionUrl } = await import('../../db/connection-url.ts');
+  return parseConnectionUrl(text, 'the URL of the database').dbname ?? '';
 }
 
 async function prune(context: LocalContext<PruneOptions>): Promise<Report> {
   const { older, templates } = context.options;
+  const { warnings } = context;
   const target = await findServer(context);
-  const { pruneServer } = await import('../../testdb/testdb.ts');
-  const rows = await pruneServer(target, { clonesAfter: older, templatesAfter: templates });
+  const { pruneServer } = await import('../../testdb/prune.ts');
+  const onLeft = (name: string, reason: string) => warnings.push(`${name} stays: ${reason}`);
+  const rows = await pruneServer(target, { clonesAfter: older, templatesAfter: templates, onLeft });
   return {
     columns,
     rows,
