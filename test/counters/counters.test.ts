@@ -170,6 +170,33 @@ test(
 );
 
 test(
+  'and so is whoever it shows a part of the logs, and a role that rounds what it prints counts to the last row',
+  withLibrary(async (database) => {
+    const { sql } = database;
+    const [id] = await addMaterials(sql, '하나');
+    await sql`INSERT INTO download_logs (material_id) SELECT ${id} FROM generate_series(1, 3)`;
+    await sql`ALTER TABLE materials DISABLE TRIGGER USER`;
+    await sql`UPDATE materials SET download_count = 1234567890123457`;
+    const { name, url } = await database.createUser();
+    await sql.unsafe(`
+      GRANT USAGE ON SCHEMA public TO ${name}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${name}; ALTER ROLE ${name} SET extra_float_digits = -15;
+      ALTER TABLE materials DISABLE ROW LEVEL SECURITY; ALTER TABLE download_logs ENABLE ROW LEVEL SECURITY`);
+    const verify = () => eduschema('counters verify --json', { env: { DATABASE_URL: url } });
+
+    const hidden = await verify();
+    expect(hidden.exitCode).toBe(2);
+    expect(hidden.json().error.message).toBe('row security hides rows of public.download_logs');
+
+    await sql`ALTER TABLE download_logs DISABLE ROW LEVEL SECURITY`;
+    expect((await verify()).json().summary).toMatchObject({ low: 0, logs: 3, materials: 1 });
+    await sql`UPDATE materials SET download_count = 1`;
+    expect((await verify()).json().rows).toEqual([
+      { id, counter: 'download_count', count: 1, logs: 3, missing: 2 },
+    ]);
+  }),
+);
+
+test(
   'without the education schema it says so',
   withDatabase(async (database) => {
     const outcome = await run(database, 'counters verify');
